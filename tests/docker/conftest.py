@@ -1,0 +1,47 @@
+"""One lab for all docker tests of a run; each test works in its own namespace."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from labctl.lab.tools import kubectl_binary
+from tests.docker.lab import Lab, eventually
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def kubectl_path() -> str:
+    """The kubectl on PATH, or one built from its Go module."""
+    return str(kubectl_binary())
+
+
+@pytest.fixture(scope="session")
+def lab(kubectl_path: str) -> Iterator[Lab]:
+    """A running lab with two nodes, removed afterwards; its removal is a test of `down`."""
+    with tempfile.TemporaryDirectory(prefix="labctl-test-") as home:
+        lab = Lab(f"test-{os.getpid()}", Path(home), kubectl_path)
+        try:
+            print(lab.labctl("up", timeout=900).out)
+            yield lab
+        finally:
+            down = lab.labctl("down", timeout=120, check=False)
+        assert down.code == 0, down
+        assert lab.containers() == []
+
+
+@pytest.fixture
+def ns(lab: Lab) -> Iterator[Lab]:
+    """The lab, seen from a namespace of its own that is removed after the test."""
+    name = f"t{next(_numbers)}"
+    lab.kubectl("create", "namespace", name)
+    eventually(lambda: lab.kubectl("get", "sa", "default", "-n", name, check=False).code == 0)
+    yield replace(lab, namespace=name)
+    lab.kubectl("delete", "namespace", name, "--wait=false")
