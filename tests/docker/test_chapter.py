@@ -148,7 +148,8 @@ def test_the_chapter_from_first_deployment_to_name_resolution(lab: Lab, client: 
         "exec", "deploy/numbers-web", "--", "sh", "-c", 'nslookup kube-dns.kube-system.svc.cluster.local | grep "^[^*]"'
     )
     assert full.out == (
-        "Server:\t\t10.96.0.10\nAddress:\t10.96.0.10:53\nName:\tkube-dns.kube-system.svc.cluster.local\nAddress: 10.96.0.10\n"
+        "Server:\t\t10.96.0.10\nAddress:\t10.96.0.10:53\n"
+        "Name:\tkube-dns.kube-system.svc.cluster.local\nAddress: 10.96.0.10\n"
     )
 
 

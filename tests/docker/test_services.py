@@ -29,7 +29,8 @@ def pods(ns: Lab, app: str) -> dict[str, str]:
 
 def test_the_simplest_service_gets_every_default(ns: Lab) -> None:
     ns.apply(
-        "apiVersion: v1\nkind: Service\nmetadata: {name: sleep-2}\nspec: {selector: {app: sleep-2}, ports: [{port: 80}]}"
+        "apiVersion: v1\nkind: Service\nmetadata: {name: sleep-2}\n"
+        "spec: {selector: {app: sleep-2}, ports: [{port: 80}]}"
     )
     spec = ns.json("get", "svc", "sleep-2", "-n", ns.namespace)["spec"]
     assert spec.pop("clusterIP") == spec.pop("clusterIPs")[0]

@@ -1,0 +1,71 @@
+"""What users get wrong: one clear line, the right exit code, nothing lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.docker.lab import Lab
+from tests.docker.objects import service
+
+pytestmark = pytest.mark.docker
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "manifests"
+
+CASES = {
+    "name": ("bad-name.yaml", 'The Service "Bad_Name" is invalid: metadata.name: Invalid value: "Bad_Name": '),
+    "port": ("bad-port.yaml", "spec.ports[0].port: Invalid value: 70000: must be between 1 and 65535, inclusive"),
+    "type": ("bad-type.yaml", 'Unsupported value: "Clusterip": supported values: "ClusterIP", "ExternalName"'),
+    "field": ("unknown-field.yaml", 'strict decoding error: unknown field "spec.ports[0].portt"'),
+    "kind": ("bad-kind.yaml", 'no matches for kind "Widget" in version "v1"'),
+    "yaml": ("bad-yaml.yaml", "error converting YAML to JSON: yaml: line 4: did not find expected key"),
+    "range": ("np-range.yaml", "The range of valid ports is 30000-32767"),
+    "selector": ("bad-selector.yaml", "`selector` does not match template `labels`"),
+}
+
+
+@pytest.mark.parametrize("client", ["labctl", "kubectl"])
+@pytest.mark.parametrize("case", CASES)
+def test_wrong_manifests_are_refused_in_kubernetes_words(ns: Lab, client: str, case: str) -> None:
+    manifest, words = CASES[case]
+    refused = ns.client(client)("apply", "-n", ns.namespace, "-f", str(GOLDEN / manifest), check=False)
+    assert refused.code == 1
+    assert words in refused.err
+    assert "Traceback" not in refused.err
+
+
+def test_comments_crlf_and_many_documents_in_one_file(ns: Lab) -> None:
+    text = "# first\r\n---\r\n# nothing here\r\n---\r\n" + service("a", {"port": 80}) + "\r\n---\r\n"
+    text += "apiVersion: v1\r\nkind: Service\r\nmetadata:\r\n  name: b # the second\r\nspec:\r\n  ports:\r\n  - port: 81\r\n"
+    for client in ("labctl", "kubectl"):
+        said = ns.client(client)("apply", "-n", ns.namespace, "-f", "-", stdin=text).out
+        assert said == (
+            "service/a created\nservice/b created\n"
+            if client == "labctl"
+            else "service/a unchanged\nservice/b unchanged\n"
+        )
+
+
+def test_without_docker_the_error_says_what_to_do(lab: Lab) -> None:
+    lost = Lab(lab.name, lab.home, lab.kubectl_path, extra_env={"DOCKER_HOST": "unix:///nonexistent.sock"})
+    for command in (["up"], ["status"], ["down"]):
+        failed = lost.labctl(*command, check=False)
+        assert failed.code != 0
+        text = failed.out + failed.err
+        assert "Docker" in text and "Traceback" not in text
+
+
+def test_exec_into_a_pod_that_is_not_there_or_not_running(ns: Lab) -> None:
+    for client in ("labctl", "kubectl"):
+        missing = ns.client(client)("exec", "-n", ns.namespace, "nope", "--", "true", check=False)
+        assert missing.code == 1
+        assert missing.err == 'Error from server (NotFound): pods "nope" not found\n'
+
+
+def test_a_colliding_range_is_named_before_anything_is_created(lab: Lab, tmp_path: Path) -> None:
+    other = Lab(f"{lab.name}-clash", tmp_path, lab.kubectl_path)
+    refused = other.labctl("up", "--pod-cidr", "10.244.0.0/16", check=False)
+    assert refused.code != 0
+    assert "10.244.0.0/16" in refused.err + refused.out
+    assert other.containers() == []
