@@ -1,4 +1,9 @@
-"""The kinds labctl serves: the one table that routes, discovery, REST mapping and printers read."""
+"""The kinds labctl serves: the one table that routes, discovery, REST mapping, schemas and printers read.
+
+Order is the real server's: core first, then the groups as `/apis` lists them, within a group by resource name.
+A kind that is stored and validated but that nothing in a lab acts upon says so in `inert`, and every write of it
+is answered with that sentence as a Warning.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +12,18 @@ from dataclasses import dataclass
 from labctl.api.objects import Object, split_api_version
 
 _CRUD = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+_NO_COLLECTION_DELETE = ("create", "delete", "get", "list", "patch", "update", "watch")
+_ASK = ("create",)  # reviews: answered, never stored
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One resource: `group` is empty for core, `resource` is the lower-case plural of URLs."""
+    """One resource: `group` is empty for core, `resource` is the lower-case plural of URLs.
+
+    `resource` is empty for types that only occur as the body of a subresource (Scale, Eviction, TokenRequest).
+    `stored_as` names the group and version that holds the objects when that is another one of the same objects
+    (events.k8s.io Events are core Events, autoscaling/v1 autoscalers are autoscaling/v2 ones).
+    """
 
     group: str
     version: str
@@ -23,6 +35,8 @@ class Kind:
     categories: tuple[str, ...] = ()
     verbs: tuple[str, ...] = _CRUD
     subresources: tuple[str, ...] = ()
+    inert: str = ""
+    stored_as: tuple[str, str] | None = None
 
     @property
     def api_version(self) -> str:
@@ -34,95 +48,256 @@ class Kind:
         """`services`, `deployments.apps`: the name used in error messages."""
         return f"{self.resource}.{self.group}" if self.group else self.resource
 
+    @property
+    def is_stored(self) -> bool:
+        """Whether objects of the kind exist at all: reviews and bindings are only asked."""
+        return "get" in self.verbs
+
     def __str__(self) -> str:
         return self.group_resource
 
 
-NAMESPACE = Kind(
-    "",
-    "v1",
-    "Namespace",
-    "namespaces",
-    "namespace",
-    False,
-    ("ns",),
-    subresources=("finalize", "status"),
-    verbs=("create", "delete", "get", "list", "patch", "update", "watch"),
+def _core(
+    kind: str,
+    resource: str,
+    *short: str,
+    namespaced: bool = True,
+    categories: tuple[str, ...] = (),
+    verbs: tuple[str, ...] = _CRUD,
+    sub: tuple[str, ...] = (),
+    inert: str = "",
+) -> Kind:
+    singular = kind.lower()
+    return Kind("", "v1", kind, resource, singular, namespaced, short, categories, verbs, sub, inert)
+
+
+def _in(
+    api_version: str,
+    kind: str,
+    resource: str,
+    *short: str,
+    namespaced: bool = True,
+    categories: tuple[str, ...] = (),
+    verbs: tuple[str, ...] = _CRUD,
+    sub: tuple[str, ...] = (),
+    inert: str = "",
+    stored_as: tuple[str, str] | None = None,
+) -> Kind:
+    group, version = split_api_version(api_version)
+    return Kind(
+        group, version, kind, resource, kind.lower(), namespaced, short, categories, verbs, sub, inert, stored_as
+    )
+
+
+def _inert(kind: str, why: str) -> str:
+    return f"labctl stores {kind} objects but does not act on them: {why}"
+
+
+BINDING = _core("Binding", "bindings", verbs=_ASK)
+CONFIG_MAP = _core("ConfigMap", "configmaps", "cm")
+ENDPOINTS = _core("Endpoints", "endpoints", "ep")
+EVENT = _core("Event", "events", "ev")
+LIMIT_RANGE = _core(
+    "LimitRange", "limitranges", "limits", inert=_inert("LimitRange", "pods get no defaults or limits from it")
 )
-NODE = Kind("", "v1", "Node", "nodes", "node", False, ("no",), subresources=("proxy", "status"))
-POD = Kind(
-    "",
-    "v1",
-    "Pod",
-    "pods",
-    "pod",
-    True,
-    ("po",),
-    ("all",),
-    subresources=(
-        "attach",
-        "binding",
-        "ephemeralcontainers",
-        "eviction",
-        "exec",
-        "log",
-        "portforward",
-        "proxy",
-        "status",
-    ),
+NAMESPACE = _core(
+    "Namespace", "namespaces", "ns", namespaced=False, verbs=_NO_COLLECTION_DELETE, sub=("finalize", "status")
 )
-SERVICE = Kind("", "v1", "Service", "services", "service", True, ("svc",), ("all",), subresources=("proxy", "status"))
-ENDPOINTS = Kind("", "v1", "Endpoints", "endpoints", "endpoints", True, ("ep",))
-CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps", "configmap", True, ("cm",))
-SECRET = Kind("", "v1", "Secret", "secrets", "secret")
-SERVICE_ACCOUNT = Kind(
-    "", "v1", "ServiceAccount", "serviceaccounts", "serviceaccount", True, ("sa",), subresources=("token",)
+NODE = _core("Node", "nodes", "no", namespaced=False, sub=("proxy", "status"))
+_POD_SUBRESOURCES = (
+    "attach",
+    "binding",
+    "ephemeralcontainers",
+    "eviction",
+    "exec",
+    "log",
+    "portforward",
+    "proxy",
+    "status",
 )
-EVENT = Kind("", "v1", "Event", "events", "event", True, ("ev",))
-DEPLOYMENT = Kind(
-    "apps",
-    "v1",
-    "Deployment",
-    "deployments",
-    "deployment",
-    True,
-    ("deploy",),
-    ("all",),
-    subresources=("scale", "status"),
+POD = _core("Pod", "pods", "po", categories=("all",), sub=_POD_SUBRESOURCES)
+RESOURCE_QUOTA = _core(
+    "ResourceQuota",
+    "resourcequotas",
+    "quota",
+    sub=("status",),
+    inert=_inert("ResourceQuota", "nothing is counted or refused"),
 )
-REPLICA_SET = Kind(
-    "apps",
-    "v1",
-    "ReplicaSet",
-    "replicasets",
-    "replicaset",
-    True,
-    ("rs",),
-    ("all",),
-    subresources=("scale", "status"),
+SECRET = _core("Secret", "secrets")
+SERVICE_ACCOUNT = _core("ServiceAccount", "serviceaccounts", "sa", sub=("token",))
+SERVICE = _core("Service", "services", "svc", categories=("all",), sub=("proxy", "status"))
+
+DEPLOYMENT = _in("apps/v1", "Deployment", "deployments", "deploy", categories=("all",), sub=("scale", "status"))
+REPLICA_SET = _in("apps/v1", "ReplicaSet", "replicasets", "rs", categories=("all",), sub=("scale", "status"))
+
+EVENTS_EVENT = _in("events.k8s.io/v1", "Event", "events", "ev", stored_as=("", "v1"))
+
+SELF_SUBJECT_REVIEW = _in(
+    "authentication.k8s.io/v1", "SelfSubjectReview", "selfsubjectreviews", namespaced=False, verbs=_ASK
 )
-ENDPOINT_SLICE = Kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", "endpointslice")
-LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases", "lease")
-NETWORK_POLICY = Kind("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", "networkpolicy", True, ("netpol",))
+TOKEN_REVIEW = _in("authentication.k8s.io/v1", "TokenReview", "tokenreviews", namespaced=False, verbs=_ASK)
+
+LOCAL_SUBJECT_ACCESS_REVIEW = _in(
+    "authorization.k8s.io/v1", "LocalSubjectAccessReview", "localsubjectaccessreviews", verbs=_ASK
+)
+SELF_SUBJECT_ACCESS_REVIEW = _in(
+    "authorization.k8s.io/v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", namespaced=False, verbs=_ASK
+)
+SELF_SUBJECT_RULES_REVIEW = _in(
+    "authorization.k8s.io/v1", "SelfSubjectRulesReview", "selfsubjectrulesreviews", namespaced=False, verbs=_ASK
+)
+SUBJECT_ACCESS_REVIEW = _in(
+    "authorization.k8s.io/v1", "SubjectAccessReview", "subjectaccessreviews", namespaced=False, verbs=_ASK
+)
+
+_HPA_INERT = _inert("HorizontalPodAutoscaler", "there are no metrics, so nothing is scaled")
+HORIZONTAL_POD_AUTOSCALER = _in(
+    "autoscaling/v2",
+    "HorizontalPodAutoscaler",
+    "horizontalpodautoscalers",
+    "hpa",
+    categories=("all",),
+    sub=("status",),
+    inert=_HPA_INERT,
+)
+HORIZONTAL_POD_AUTOSCALER_V1 = _in(
+    "autoscaling/v1",
+    "HorizontalPodAutoscaler",
+    "horizontalpodautoscalers",
+    "hpa",
+    categories=("all",),
+    sub=("status",),
+    inert=_HPA_INERT,
+    stored_as=("autoscaling", "v2"),
+)
+
+_NETWORKING = "networking.k8s.io/v1"
+INGRESS_CLASS = _in(
+    _NETWORKING,
+    "IngressClass",
+    "ingressclasses",
+    namespaced=False,
+    inert=_inert("IngressClass", "there is no ingress controller"),
+)
+INGRESS = _in(
+    _NETWORKING,
+    "Ingress",
+    "ingresses",
+    "ing",
+    sub=("status",),
+    inert=_inert("Ingress", "there is no ingress controller"),
+)
+IP_ADDRESS = _in(
+    _NETWORKING,
+    "IPAddress",
+    "ipaddresses",
+    "ip",
+    namespaced=False,
+    inert=_inert("IPAddress", "service addresses are counted from the Services themselves"),
+)
+NETWORK_POLICY = _in(
+    _NETWORKING,
+    "NetworkPolicy",
+    "networkpolicies",
+    "netpol",
+    inert=_inert("NetworkPolicy", "all pods stay reachable"),
+)
+SERVICE_CIDR = _in(
+    _NETWORKING,
+    "ServiceCIDR",
+    "servicecidrs",
+    namespaced=False,
+    sub=("status",),
+    inert=_inert("ServiceCIDR", "the service range is fixed when the lab is made"),
+)
+
+POD_DISRUPTION_BUDGET = _in(
+    "policy/v1",
+    "PodDisruptionBudget",
+    "poddisruptionbudgets",
+    "pdb",
+    sub=("status",),
+    inert=_inert("PodDisruptionBudget", "evictions are not held back"),
+)
+
+_RBAC = "rbac.authorization.k8s.io/v1"
+CLUSTER_ROLE_BINDING = _in(_RBAC, "ClusterRoleBinding", "clusterrolebindings", namespaced=False)
+CLUSTER_ROLE = _in(_RBAC, "ClusterRole", "clusterroles", namespaced=False)
+ROLE_BINDING = _in(_RBAC, "RoleBinding", "rolebindings")
+ROLE = _in(_RBAC, "Role", "roles")
+
+STORAGE_CLASS = _in(
+    "storage.k8s.io/v1",
+    "StorageClass",
+    "storageclasses",
+    "sc",
+    namespaced=False,
+    inert=_inert("StorageClass", "no volumes are provisioned"),
+)
+
+PRIORITY_CLASS = _in(
+    "scheduling.k8s.io/v1",
+    "PriorityClass",
+    "priorityclasses",
+    "pc",
+    namespaced=False,
+    inert=_inert("PriorityClass", "no pod is preempted"),
+)
+
+LEASE = _in("coordination.k8s.io/v1", "Lease", "leases")
+
+ENDPOINT_SLICE = _in("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
 
 KINDS: tuple[Kind, ...] = (
+    BINDING,
     CONFIG_MAP,
     ENDPOINTS,
     EVENT,
+    LIMIT_RANGE,
     NAMESPACE,
     NODE,
     POD,
+    RESOURCE_QUOTA,
     SECRET,
     SERVICE_ACCOUNT,
     SERVICE,
     DEPLOYMENT,
     REPLICA_SET,
+    EVENTS_EVENT,
+    SELF_SUBJECT_REVIEW,
+    TOKEN_REVIEW,
+    LOCAL_SUBJECT_ACCESS_REVIEW,
+    SELF_SUBJECT_ACCESS_REVIEW,
+    SELF_SUBJECT_RULES_REVIEW,
+    SUBJECT_ACCESS_REVIEW,
+    HORIZONTAL_POD_AUTOSCALER,
+    HORIZONTAL_POD_AUTOSCALER_V1,
+    INGRESS_CLASS,
+    INGRESS,
+    IP_ADDRESS,
+    NETWORK_POLICY,
+    SERVICE_CIDR,
+    POD_DISRUPTION_BUDGET,
+    CLUSTER_ROLE_BINDING,
+    CLUSTER_ROLE,
+    ROLE_BINDING,
+    ROLE,
+    STORAGE_CLASS,
+    PRIORITY_CLASS,
     LEASE,
     ENDPOINT_SLICE,
-    NETWORK_POLICY,
 )
+"""Everything with a URL of its own, in discovery order."""
 
-_BY_GVK = {(k.group, k.version, k.kind): k for k in KINDS}
+# Bodies of subresources: they have a schema but no URL of their own.
+EVICTION = _in("policy/v1", "Eviction", "", verbs=_ASK)
+SCALE = _in("autoscaling/v1", "Scale", "", verbs=("get", "patch", "update"))
+TOKEN_REQUEST = _in("authentication.k8s.io/v1", "TokenRequest", "", verbs=_ASK)
+
+BODIES: tuple[Kind, ...] = (EVICTION, SCALE, TOKEN_REQUEST)
+"""Types that only occur as the body of a subresource."""
+
+_BY_GVK = {(k.group, k.version, k.kind): k for k in KINDS + BODIES}
 _BY_GVR = {(k.group, k.version, k.resource): k for k in KINDS}
 
 
@@ -140,3 +315,20 @@ def of(obj: Object) -> Kind | None:
     """The kind of an object, from its apiVersion and kind."""
     group, version = split_api_version(obj.get("apiVersion") or "")
     return by_gvk(group, version, obj.get("kind") or "")
+
+
+def storage_kind(kind: Kind) -> Kind:
+    """The kind under which objects of `kind` are stored: itself, unless `stored_as` names another version."""
+    if kind.stored_as is None:
+        return kind
+    return _BY_GVK[(*kind.stored_as, kind.kind)]
+
+
+def group_versions() -> dict[str, tuple[str, ...]]:
+    """API groups in discovery order, each with its versions, the preferred one first."""
+    groups: dict[str, tuple[str, ...]] = {}
+    for kind in KINDS:
+        known = groups.get(kind.group, ())
+        if kind.version not in known:
+            groups[kind.group] = (*known, kind.version)
+    return groups
