@@ -1,0 +1,3 @@
+module labctl.example/apps
+
+go 1.21
