@@ -111,7 +111,7 @@ def _killed_pod(bench: Bench, lab: Lab, run: int) -> None:
 
 
 def _until(lab: Lab, command: str, *, warm: bool = True) -> Callable[[], float]:
-    """Repeat a command inside the client pod until it succeeds; the returned function gives the moment (Unix seconds)."""
+    """Repeat a command inside the client pod until it succeeds; the result gives the moment (Unix seconds)."""
     container = next(c for c in lab.containers("label=io.kubernetes.container.name=main") if "client" in c)
     script = f"for i in $(seq 20000); do {command} >/dev/null 2>&1 && break; done; date +%s.%N"
     probe = subprocess.Popen(["docker", "exec", container, "sh", "-c", script], stdout=subprocess.PIPE, text=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 import pytest
 
@@ -61,13 +62,17 @@ def test_a_killed_container_is_restarted_in_place(ns: Lab) -> None:
     assert eventually(restarted)
 
 
+def settled(ns: Lab, replicas: int) -> bool:
+    return len(pods(ns, "web")) == replicas == len(slice_addresses(ns, "web"))
+
+
 def test_scale_up_and_down(ns: Lab) -> None:
     ns.apply(deployment("web"))
     ns.apply(service("web", {"port": 80}))
     for client, replicas in (("labctl", 3), ("kubectl", 1)):
         said = ns.client(client)("scale", "deploy/web", f"--replicas={replicas}", "-n", ns.namespace)
         assert said.out == "deployment.apps/web scaled\n"
-        eventually(lambda r=replicas: len(pods(ns, "web")) == r and len(slice_addresses(ns, "web")) == r)
+        eventually(partial(settled, ns, replicas))
 
 
 def test_a_rollout_replaces_pods_without_losing_the_service(ns: Lab) -> None:
