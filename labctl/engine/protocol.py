@@ -13,13 +13,18 @@ from typing import Literal, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A mount of a named volume, or a tmpfs when `volume` is empty. `subpath` is a folder inside the volume."""
+    """A mount of a named volume, or a tmpfs when `volume` is empty.
+
+    `subpath` is a folder or file inside the volume and must exist when the container is created. `in_memory` makes
+    the volume, when it is new, a tmpfs of `size_bytes` that several containers can share.
+    """
 
     target: str
     volume: str = ""
     subpath: str = ""
     read_only: bool = False
     size_bytes: int = 0
+    in_memory: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +49,14 @@ class ContainerSpec:
     labels: Mapping[str, str] = field(default_factory=dict)
     working_dir: str = ""
     user: str = ""
+    groups: Sequence[str] = ()
     tty: bool = False
     stdin: bool = False
     stdin_once: bool = False
     network: str = ""
     network_of: str = ""
     pid_of: str = ""
+    pid_host: bool = False
     ipc_of: str = ""
     address: str = ""  # IPv4 address on `network`
     address6: str = ""
@@ -64,10 +71,13 @@ class ContainerSpec:
     cap_drop: Sequence[str] = ()
     privileged: bool = False
     read_only_rootfs: bool = False
+    shm_bytes: int = 0
     sysctls: Mapping[str, str] = field(default_factory=dict)
     security_opt: Sequence[str] = ()
     memory_bytes: int = 0
     nano_cpus: int = 0
+    cpu_shares: int = 0
+    oom_score_adj: int = 0
     stop_signal: str = ""
 
 
@@ -92,12 +102,25 @@ class ContainerState:
 
 @dataclass(frozen=True, slots=True)
 class EngineEvent:
-    """A container changed: `action` is create, start, die, destroy, oom, kill …"""
+    """A container changed. `time` is Unix seconds."""
 
-    action: str
+    action: Literal["start", "die", "destroy", "oom"]
     container_id: str
     labels: Mapping[str, str]
     exit_code: int | None = None
+    time: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineInfo:
+    """The engine's machine: CPUs, memory in bytes, kernel, operating system, engine version and architecture (Go's)."""
+
+    cpus: int
+    memory_bytes: int
+    kernel: str = ""
+    operating_system: str = ""
+    architecture: str = "amd64"
+    version: str = ""
 
 
 class ExecStream(Protocol):
@@ -139,6 +162,10 @@ class Engine(Protocol):
         """Id of a local image, or None."""
         ...
 
+    async def info(self) -> EngineInfo:
+        """What machine and engine this is."""
+        ...
+
     async def create(self, spec: ContainerSpec) -> str:
         """Create a container; returns its id."""
         ...
@@ -167,8 +194,11 @@ class Engine(Protocol):
         """All containers, running or not, that carry these labels."""
         ...
 
-    def events(self, labels: Mapping[str, str]) -> AsyncIterator[EngineEvent]:
-        """Follow container events with these labels."""
+    def events(self, labels: Mapping[str, str], *, since: float | None = None) -> AsyncIterator[EngineEvent]:
+        """Follow events of containers with these labels, from the Unix time `since` on.
+
+        Never ends by itself: raises EngineUnreachable when the engine goes away.
+        """
         ...
 
     async def exec(
@@ -180,7 +210,7 @@ class Engine(Protocol):
         tty: bool = False,
         env: Mapping[str, str] | None = None,
     ) -> ExecStream:
-        """Run a command inside. CommandNotFound-like failures surface as exit codes 126/127 with text, as runc gives."""
+        """Run a command inside. One that cannot be started gives exit code 126 or 127 and the runtime's words."""
         ...
 
     async def attach(self, container_id: str, *, stdin: bool = False, tty: bool = False) -> ExecStream:
@@ -201,6 +231,14 @@ class Engine(Protocol):
 
     async def put_archive(self, container_id: str, path: str, tar: bytes) -> None:
         """Unpack a tar archive inside a container (running or not)."""
+        ...
+
+    async def list_volumes(self, labels: Mapping[str, str]) -> Sequence[str]:
+        """Names of the volumes that carry these labels."""
+        ...
+
+    async def remove_volume(self, name: str) -> None:
+        """Remove a volume; gone already is no error."""
         ...
 
     async def close(self) -> None:
