@@ -75,6 +75,8 @@ class LabConfig:
     lan_network: str = ""
     lab_image: str = ""  # sandboxes, load balancers and helpers run from it
     state_path: str = "/var/lib/labctl/state.db"
+    # Docker volume mounted at the folder of state_path; pods' files lie there too and are bind-mounted from it
+    state_volume: str = ""
     node: str = ""
     # image -> stand-in, used only after a pull of the image failed
     stand_ins: dict[str, str] = field(default_factory=dict)
