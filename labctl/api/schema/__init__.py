@@ -1,0 +1,47 @@
+"""Structure of API objects: reading bodies, decoding them against the facts, and the facts themselves.
+
+obj, _ = schema.parse_body(body, content_type)
+decoded = schema.decode(kinds.SERVICE, obj)      # .object, .strict_errors
+schema.lookup(kinds.SERVICE).fields["spec"].type.struct().fields["ports"].list_map_keys
+"""
+
+from labctl.api.schema.body import MAX_BODY_BYTES, BodyError, duplicate_paths, parse_body, parse_value, plain
+from labctl.api.schema.decode import Decoded, decode, decode_type, kind_error, strict_error
+from labctl.api.schema.types import (
+    Field,
+    Inlined,
+    Shape,
+    StructSchema,
+    TypeRef,
+    UnknownType,
+    lookup,
+    openapi_name,
+    struct,
+    type_name,
+    type_ref,
+)
+
+__all__ = [
+    "MAX_BODY_BYTES",
+    "BodyError",
+    "Decoded",
+    "Field",
+    "Inlined",
+    "Shape",
+    "StructSchema",
+    "TypeRef",
+    "UnknownType",
+    "decode",
+    "decode_type",
+    "duplicate_paths",
+    "kind_error",
+    "lookup",
+    "openapi_name",
+    "parse_body",
+    "parse_value",
+    "plain",
+    "strict_error",
+    "struct",
+    "type_name",
+    "type_ref",
+]
