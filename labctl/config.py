@@ -25,6 +25,8 @@ LABEL_POD_UID = "io.kubernetes.pod.uid"
 LABEL_CONTAINER_NAME = "io.kubernetes.container.name"
 
 API_PORT = 6443  # of the control plane, inside its container
+# /proc/sys/net of a node container, writable: in /proc/sys itself it is not, and docker-compose 1.29 cannot unmask that.
+NET_SYSCTLS = "/run/labctl/sysctl/net"
 PROXY_HEALTH_PORT = 10256  # kube-proxy's healthz port, on every node
 
 

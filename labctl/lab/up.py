@@ -1,0 +1,165 @@
+"""`labctl up`: a lab from nothing, or the repair of what is missing, as a list of small steps.
+
+Every step looks at what there is and makes only the difference, so running it again after an interruption, a reboot or
+a lost container is always right.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from labctl.config import LabConfig
+from labctl.dns import corefile
+from labctl.errors import LabctlError, UsageError
+from labctl.lab import (
+    addons,
+    certificates,
+    compose,
+    engine,
+    images,
+    leftovers,
+    networks,
+    plan,
+    readiness,
+    record,
+    resources,
+)
+from labctl.lab.paths import StateFolder, context_of
+from labctl.lab.plan import UpOptions
+from labctl.lab.progress import Report, Say, step
+from labctl.lab.record import Record
+from labctl.lab.shell import CommandFailed
+
+if TYPE_CHECKING:
+    import docker
+
+_ATTEMPTS = 3  # two labs started at the same moment may choose the same free range
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What `up` achieved: the lab as decided, its kubeconfig context, and how long it took."""
+
+    record: Record
+    context: str
+    seconds: float
+    repaired: bool
+
+
+def up(options: UpOptions, report: Report) -> Started:
+    """Start or repair a lab; returns when DNS answers a pod. Raises LabctlError; what exists by then stays for `up`."""
+    started = time.monotonic()
+    plan.checked(options)
+    with step(report, "Docker") as say:
+        client = engine.connect()
+        compose.command()
+        say(f"engine {client.api.api_version}")
+    known = record.load(options.name)
+    with step(report, "images"):
+        found = images.ensure(client, report)
+    for attempt in range(1, _ATTEMPTS + 1):
+        lab = _decide(client, options, known, found, report)
+        try:
+            _create(lab, report)
+            break
+        except CommandFailed as error:
+            if "overlap" not in error.output.lower() or attempt == _ATTEMPTS:
+                raise LabctlError(f"Compose could not create the lab: {compose.reason(error.output)}") from error
+    _wait(client, lab, report)
+    return Started(lab, context_of(options.name), time.monotonic() - started, repaired=known is not None)
+
+
+def _decide(
+    client: docker.DockerClient, options: UpOptions, known: Record | None, found: images.Images, report: Report
+) -> Record:
+    """The lab's record: the known one brought up to date, or a new one."""
+    with step(report, "plan") as say:
+        lab = _renewed(known, options) if known else _new(client, options, say)
+        lab = replace(lab, config=_with_images(lab, found))
+        record.save(lab)
+        say(f"pods {lab.config.pod_cidr}, services {lab.config.service_cidr}, LAN {lab.config.lan_cidr}")
+    return lab
+
+
+def _new(client: docker.DockerClient, options: UpOptions, say: Say) -> Record:
+    ranges = networks.choose(options, networks.in_use(client, but_of_lab=options.name))
+    port = networks.free_port(options.api_port)
+    say("certificates")
+    credentials = certificates.issue(
+        certificates.api_server_names("cluster.local"), plan.api_server_addresses(ranges), now=dt.datetime.now(dt.UTC)
+    )
+    config = plan.config(options, ranges, nodes=options.nodes or 2, credentials=credentials)
+    return Record(config, port, options.dns_upstreams)
+
+
+def _renewed(known: Record, options: UpOptions) -> Record:
+    """An existing lab with what may change later: more nodes, another proxy mode, other resolvers."""
+    config = known.config
+    fixed = {"--pod-cidr": (options.pod_cidr, config.pod_cidr), "--lan-cidr": (options.lan_cidr, config.lan_cidr)}
+    fixed["--port"] = (str(options.api_port or known.api_port), str(known.api_port))
+    for option, (asked, present) in fixed.items():
+        if asked is not None and asked != present:
+            raise UsageError(
+                f'lab "{config.name}" exists with {option} {present}', hint="'labctl down' first to change that"
+            )
+    nodes = options.nodes or len(config.nodes)
+    if nodes < len(config.nodes):
+        raise UsageError(
+            f'lab "{config.name}" has {len(config.nodes)} nodes', hint=f"'labctl down', then up with --nodes {nodes}"
+        )
+    ranges = plan.Ranges(config.pod_cidr, config.lan_cidr, config.service_cidr)
+    grown = replace(config, nodes=plan.node_configs(nodes, ranges))
+    return replace(known, config=grown, dns_upstreams=options.dns_upstreams or known.dns_upstreams)
+
+
+def _with_images(lab: Record, found: images.Images) -> LabConfig:
+    """The configuration with what depends on images and templates of this version of labctl."""
+    config = lab.config
+    settings = corefile.CorefileSettings(
+        config.cluster_domain, lab.dns_upstreams, plan.stand_in_hosts(config.lan_cidr, lab.dns_upstreams)
+    )
+    text = corefile.render((resources.folder("templates") / "Corefile.j2").read_text(), settings)
+    objects = addons.coredns(found.coredns, text, dns_address=config.dns_address)
+    return replace(config, lab_image=found.lab, stand_ins=found.stand_ins, addons=objects)
+
+
+def _create(lab: Record, report: Report) -> None:
+    folder = StateFolder.of(lab.config.name)
+    template = (resources.folder("compose") / "lab.yaml.j2").read_text()
+    text = compose.render(template, lab.config, api_port=lab.api_port, docker_socket=engine.socket_path())
+    folder.write(folder.compose, text)
+    with step(report, "containers and networks") as say:
+        compose.up(lab.config.name, folder.compose)
+        say(f"control plane and {len(lab.config.nodes)} nodes")
+
+
+def _wait(client: docker.DockerClient, lab: Record, report: Report) -> None:
+    name = lab.config.name
+    hint = f"'docker logs labctl-{name}-control-plane' tells more"
+    with step(report, "API server") as say:
+        readiness.until(lambda: _api_missing(client, lab), timeout_s=30, what="no ready API server", hint=hint)
+        say(lab.server)
+    with step(report, "nodes"):
+        readiness.until(lambda: readiness.nodes_missing(lab), timeout_s=30, what="nodes are missing", hint=hint)
+    with step(report, "DNS") as say:
+        missing = lambda: readiness.dns_missing(client, lab)  # noqa: E731  # a probe of one line
+        readiness.until(missing, timeout_s=60, what="DNS does not answer", hint=f"'labctl status --name {name}'")
+        say(f"{lab.config.dns_address} answers a pod")
+
+
+def _api_missing(client: docker.DockerClient, lab: Record) -> str:
+    """Like the readiness probe, but a control plane that has ended is not waited for."""
+    missing = readiness.api_missing(lab)
+    if missing:
+        ended = [
+            c
+            for c in leftovers.find(client, lab.config.name).with_role("control-plane")
+            if c.state in ("exited", "restarting", "dead")
+        ]
+        if ended:
+            log = client.api.logs(ended[0].id, tail=3).decode(errors="replace").strip()
+            raise LabctlError(f"the control plane ended: {log}")
+    return missing
