@@ -24,10 +24,12 @@ _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 _DECIMAL_SUFFIX = {exponent: suffix for suffix, exponent in _DECIMAL.items()}
 _BINARY_SUFFIX = {exponent: suffix for suffix, exponent in _BINARY.items()}
 _NANO = Decimal("1e-9")
+MILLI = Decimal("0.001")
 _MAX_BINARY = Decimal(2**63 - 1)
 _MAX_LENGTH = 256  # far beyond any real quantity; keeps arithmetic on hostile input small
 _MAX_EXPONENT = 400  # of what no machine has; anything smaller than a nano unit is rounded up anyway
-_EXACT = Context(prec=1000)
+EXACT = Context(prec=1000)
+"""Arithmetic that rounds no quantity."""
 
 
 class QuantityError(ValueError):
@@ -61,7 +63,7 @@ class Quantity:
 
     def milli_value(self) -> int:
         """The amount in thousandths, rounded up."""
-        return int(_EXACT.scaleb(self.amount, 3).to_integral_value(ROUND_CEILING))
+        return int(EXACT.scaleb(self.amount, 3).to_integral_value(ROUND_CEILING))
 
 
 def parse(text: str) -> Quantity:
@@ -73,7 +75,7 @@ def parse(text: str) -> Quantity:
     base, exponent, form = _interpret(suffix)
     kept = text if _stays(whole.lstrip("0") or "0", fraction, base, exponent) else ""
     amount = Decimal(f"{whole or '0'}.{fraction or '0'}")
-    amount = _EXACT.scaleb(amount, exponent) if base == 10 else _EXACT.multiply(amount, Decimal(2**exponent))
+    amount = EXACT.scaleb(amount, exponent) if base == 10 else EXACT.multiply(amount, Decimal(2**exponent))
     if amount:
         amount = _round_up(amount)
     if form == "BinarySI":
@@ -114,11 +116,11 @@ def _round_up(amount: Decimal) -> Decimal:
     exponent = amount.as_tuple().exponent
     if isinstance(exponent, int) and exponent >= -9:
         return amount
-    return amount.quantize(_NANO, ROUND_UP, _EXACT)
+    return amount.quantize(_NANO, ROUND_UP, EXACT)
 
 
 def _decimal_text(amount: Decimal, *, exponent_form: bool) -> str:
-    sign, digits, exponent = amount.normalize(_EXACT).as_tuple()
+    sign, digits, exponent = amount.normalize(EXACT).as_tuple()
     assert isinstance(exponent, int)  # never NaN or infinite
     mantissa = int("".join(map(str, digits)))
     # The exponent goes down to a multiple of three (and into the range of the suffixes) by appending noughts.

@@ -6,7 +6,7 @@ schema.lookup(kinds.SERVICE).fields["spec"].type.struct().fields["ports"].list_m
 """
 
 from labctl.api.schema.body import MAX_BODY_BYTES, BodyError, duplicate_paths, parse_body, parse_value, plain
-from labctl.api.schema.decode import Decoded, decode, decode_type, kind_error, strict_error
+from labctl.api.schema.decode import Decoded, decode, decode_type, kind_error, strict_error, zero
 from labctl.api.schema.types import (
     Field,
     Inlined,
@@ -44,4 +44,5 @@ __all__ = [
     "struct",
     "type_name",
     "type_ref",
+    "zero",
 ]
