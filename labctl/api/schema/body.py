@@ -165,7 +165,7 @@ def _no_constant(name: str) -> Any:
 
 # Integers beyond 64 bits do not fit anything we store; as Number they keep their text for the error message.
 def _integer(text: str) -> int | Number:
-    return int(text) if len(text) < 20 else Number(text)
+    return int(text) if len(text) <= 20 else Number(text)
 
 
 _DECODER = json.JSONDecoder(
