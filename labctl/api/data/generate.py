@@ -143,7 +143,7 @@ class _Source:
         found = [o for o in options if o in ("omitempty", "omitzero")]
         if "inline" in options or not name:
             return _Field("", int(number[1]) if number else 0, self._qualify(go_type), [])
-        if not found and "optional" not in markers:
+        if "required" in markers or not (found or "optional" in markers):
             found.append("required")
         for marker, ours in (("listType", "list"), ("mapType", "map"), ("structType", "struct")):
             found += [f"{ours}={v}" for v in markers.get(marker, [])]
