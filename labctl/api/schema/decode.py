@@ -174,6 +174,9 @@ class _Decoder:
         return value
 
     def _bytes(self, type_: TypeRef, value: Any) -> Any:
+        if isinstance(value, list):
+            octets = [self._octet(item) for item in value]
+            return base64.b64encode(bytes(octets)).decode() if self._error is None else None
         if not isinstance(value, str):
             return self._wrong_type(type_, value)
         text = value.replace("\r", "").replace("\n", "")
@@ -182,6 +185,18 @@ class _Decoder:
             return base64.b64encode(base64.b64decode(text)).decode()
         self._error = self._error or f"illegal base64 data at input byte {position}"
         return None
+
+    def _octet(self, value: Any) -> int:
+        type_ = TypeRef("int32", "uint8")
+        if value is None:
+            return 0
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            self._wrong_type(type_, value)
+        elif isinstance(value, float) or not 0 <= value < 256:
+            self._wrong_type(type_, value, f"number {_number_text(value)}")
+        else:
+            return value
+        return 0
 
     def _special(self, type_: TypeRef, value: Any) -> Any:
         """Types that read themselves: their errors end the decoding."""
