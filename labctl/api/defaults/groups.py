@@ -19,6 +19,9 @@ def deployment(obj: Object) -> None:
         rolling = strategy["rollingUpdate"] = strategy.get("rollingUpdate") or {}
         _set(rolling, "maxUnavailable", "25%")
         _set(rolling, "maxSurge", "25%")
+    elif strategy.get("rollingUpdate") is not None:  # validation will refuse it; it shows the internal type's zeros
+        _set(strategy["rollingUpdate"], "maxUnavailable", 0)
+        _set(strategy["rollingUpdate"], "maxSurge", 0)
     _set(spec, "revisionHistoryLimit", 10)
     _set(spec, "progressDeadlineSeconds", 600)
 

@@ -10,11 +10,17 @@ from labctl.api.objects import Object
 from labctl.api.schema import struct
 
 _FILE_MODE = 0o644
+_OLD_ANNOTATIONS = frozenset(
+    f"pod.{stage}.kubernetes.io/init-container{what}" for stage in ("alpha", "beta") for what in ("s", "-statuses")
+)
 
 
 def pod(obj: Object) -> None:
     """What only real pods get, not templates: requests from limits, service links, host ports."""
     spec = obj.setdefault("spec", {})
+    template(obj)
+    if (spec.get("terminationGracePeriodSeconds") or 0) < 0:
+        spec["terminationGracePeriodSeconds"] = 1
     for container in _containers(spec):
         resources = container.get("resources") or {}
         limits = resources.get("limits")
@@ -29,6 +35,14 @@ def pod(obj: Object) -> None:
             for port in container.get("ports") or ():
                 if not port.get("hostPort"):
                     port["hostPort"] = port.get("containerPort", 0)
+
+
+def template(obj: Object) -> None:
+    """Annotations that carried init containers before there was a field for them are dropped."""
+    metadata = obj.get("metadata") or {}
+    annotations = metadata.get("annotations")
+    if annotations and not _OLD_ANNOTATIONS.isdisjoint(annotations):
+        metadata["annotations"] = {key: text for key, text in annotations.items() if key not in _OLD_ANNOTATIONS}
 
 
 def _containers(spec: Object) -> Iterator[Object]:
@@ -162,6 +176,7 @@ def field_selector(obj: Object) -> None:
 
 RULES = {
     "core/v1.Pod": pod,
+    "core/v1.PodTemplateSpec": template,
     "core/v1.PodSpec": pod_spec,
     "core/v1.Container": container,
     "core/v1.EphemeralContainer": container,
