@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from functools import cache, lru_cache
-from importlib import resources
+from pathlib import Path
 
 import orjson
 
@@ -49,7 +49,7 @@ def _hash(path: str) -> str:
     """A name for a document that changes whenever its sources do; far cheaper than the document."""
     digest = hashlib.sha512(path.encode())
     for part in ("data/types.txt", "kinds.py", "openapi/schemas.py", "openapi/paths.py"):
-        digest.update(resources.files("labctl.api").joinpath(part).read_bytes())
+        digest.update((Path(__file__).parent.parent / part).read_bytes())
     if (file := descriptions.path()) is not None:
         digest.update(file.read_bytes())
     return digest.hexdigest().upper()

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from pathlib import Path
 from typing import Any, Literal
 
 import orjson
 
 from labctl.api.kinds import Kind
+
+# A path, not importlib.resources: that would import zipfile and tempfile into every process.
+_FACTS = Path(__file__).parent.parent / "data" / "types.txt"
 
 Shape = Literal[
     "string",
@@ -145,7 +148,7 @@ class UnknownType(LookupError):
 @cache
 def _paragraphs() -> dict[str, str]:
     """Name of each type -> its lines."""
-    text = resources.files("labctl.api").joinpath("data/types.txt").read_text()
+    text = _FACTS.read_text()
     found: dict[str, str] = {}
     lines: list[str] = []
     for line in text.splitlines():
