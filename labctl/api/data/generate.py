@@ -30,7 +30,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from labctl.api import kinds
+from labctl.api import kinds, schema
 
 OUTPUT = Path(__file__).with_name("types.txt")
 DEFAULT_VERSION = "v0.36.3"
@@ -238,10 +238,12 @@ def render(version: str) -> str:
 
 
 def descriptions(definitions: dict[str, object]) -> dict[str, list[object]]:
-    """The sentences of OpenAPI definitions, for `kubectl explain`: type -> [its own, {field: sentence}]."""
+    """The sentences of OpenAPI definitions of the types we serve: type -> [its own, {field: sentence}]."""
+    served = {schema.openapi_name(name) for name in (*schema.names(), *_BUILT_IN.values())}
     found: dict[str, list[object]] = {}
     for name, definition in definitions.items():
-        assert isinstance(definition, dict)
+        if name not in served or not isinstance(definition, dict):
+            continue
         properties = definition.get("properties") or {}
         texts = {key: value["description"] for key, value in properties.items() if "description" in value}
         found[name] = [definition.get("description", ""), texts]
@@ -255,8 +257,8 @@ def _write_descriptions(output: Path) -> None:
     if spec is None or not spec.submodule_search_locations:
         sys.exit("kubernetes-validate is not installed: pip install 'kubernetes-validate==1.36.*' and run again")
     folder = Path(spec.submodule_search_locations[0]) / "kubernetes-json-schema"
-    newest = sorted(folder.glob("v1.36.*-local"))[-1]
-    definitions = json.loads((newest / "_definitions.json").read_text())["definitions"]
+    newest = sorted(folder.glob(f"v1.{DEFAULT_VERSION.split('.')[1]}.*-local"))[-1]
+    definitions = json.loads((newest / "_definitions.json").read_text())["$defs"]
     output.write_text(json.dumps(descriptions(definitions), separators=(",", ":"), sort_keys=True))
 
 

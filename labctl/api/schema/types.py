@@ -178,6 +178,8 @@ def _paragraph(name: str) -> list[str]:
 def struct(name: str) -> StructSchema:
     """The struct of that name (`core/v1.ServicePort`). Raises UnknownType."""
     header, *lines = _paragraph(name)
+    if " = " in header:
+        raise UnknownType(name)  # a named simple type
     fields: dict[str, Field] = {}
     for line in lines:
         json_name, number, go_type, *markers = line[1:].split(" ")
