@@ -94,5 +94,19 @@ def test_descriptions_of_types_that_are_not_served_are_left_out(definitions: dic
 def test_descriptions_are_taken_by_type_and_field() -> None:
     lease = {"description": "A.", "properties": {"spec": {"description": "B."}, "kind": {"type": "string"}}}
     assert generate.descriptions({"io.k8s.api.coordination.v1.Lease": lease}) == {
-        "io.k8s.api.coordination.v1.Lease": ["A.", {"spec": "B."}]
+        "io.k8s.api.coordination.v1.Lease": ("A.", {"spec": "B."})
+    }
+
+
+def test_enumerated_values_are_explained_as_kube_openapi_does() -> None:
+    source = generate._Source("core/v1", SOURCE, {"metav1": "meta/v1"})
+    assert source.sentences["core/v1.Protocol"] == {
+        "TCP": "A sentence that must not end up in the facts.",
+        "UDP": "",
+    }
+    found = {"io.k8s.api.core.v1.ServiceSpec": ("", {"type": "The type.", "ports": "The ports."})}
+    generate.add_enumerations(found, {"core/v1.ServiceType": {"NodePort": "is open.", "ClusterIP": "is inside."}})
+    assert found["io.k8s.api.core.v1.ServiceSpec"][1] == {
+        "type": 'The type.\n\nPossible enum values:\n - `"ClusterIP"` is inside.\n - `"NodePort"` is open.',
+        "ports": "The ports.",
     }

@@ -6,7 +6,8 @@
 A field of a Go struct states everything the API server has to know: its JSON name, its Go type (which error messages
 name), whether an empty value is left out, its protobuf number, its patch strategy, and in comment markers its list
 type, defaults and enumerations. Sentences are not taken: only names, numbers and markers are. Descriptions are read
-from PyPI's kubernetes-validate, at image build, into a file of their own that is not part of this project.
+from PyPI's kubernetes-validate (and, where there is a Go, the meanings of enumerated values from the modules), at image
+build, into a file of their own that is not part of this project.
 
 Format of types.txt, one type per paragraph:
 
@@ -24,6 +25,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -104,10 +106,12 @@ class _Source:
         self.package = package
         self._imports = imports
         self.types: dict[str, _Type] = {}
+        self.sentences: dict[str, dict[str, str]] = {}  # enumeration -> value -> what its constant's comment says
         self._read(text)
 
     def _read(self, text: str) -> None:
         markers: dict[str, list[str]] = {}
+        comment: list[str] = []
         constants: dict[str, str] = {}
         current: _Type | None = None
         for line in text.splitlines():
@@ -115,6 +119,7 @@ class _Source:
                 markers.setdefault(match[1], []).append((match[2] or "").strip())
                 continue
             if line.lstrip().startswith("//"):
+                comment.append(line.lstrip()[2:].strip())
                 continue
             if line == "}":
                 current = None
@@ -130,8 +135,11 @@ class _Source:
             elif (constant := _CONSTANT.match(line)) and constant[2] in self.types:
                 self.types[constant[2]].enum.append(constant[3])
                 constants[constant[1]] = constant[3]
+                sentence = " ".join(" ".join(comment).removeprefix(constant[1]).split())
+                self.sentences.setdefault(f"{self.package}.{constant[2]}", {})[constant[3]] = sentence
             if line.strip():
                 markers = {}
+            comment = []
         for struct in self.types.values():
             for f in struct.fields:
                 f.markers = [_REFERENCE.sub(lambda m: json.dumps(constants[m[1]]), marker) for marker in f.markers]
@@ -226,31 +234,55 @@ def _references(kind: _Type) -> Iterator[str]:
         yield re.sub(r"^(\*|\[\]|map\[string\])*", "", go_type)
 
 
-def render(version: str) -> str:
-    """The text of types.txt for a version of the modules."""
+def _read_packages(version: str) -> dict[str, _Source]:
     api = module_folder("k8s.io/api", version)
     machinery = module_folder("k8s.io/apimachinery", version)
     packages = {"meta/v1": _read_package(machinery / "pkg/apis/meta/v1", "meta/v1")}
     for package in sorted({root.rpartition(".")[0] for root in root_types()} - {"meta/v1"}):
         packages[package] = _read_package(api / package, package)
+    return packages
+
+
+def render(version: str) -> str:
+    """The text of types.txt for a version of the modules."""
+    packages = _read_packages(version)
     types = "\n".join(t.text() for t in closure(packages))
     return f"# k8s.io/api {version}: written by generate.py, do not edit.\n{types}\n"
 
 
-def descriptions(definitions: dict[str, object]) -> dict[str, list[object]]:
+def descriptions(definitions: dict[str, object]) -> dict[str, tuple[str, dict[str, str]]]:
     """The sentences of OpenAPI definitions of the types we serve: type -> [its own, {field: sentence}]."""
     served = {schema.openapi_name(name) for name in (*schema.names(), *_BUILT_IN.values())}
-    found: dict[str, list[object]] = {}
+    found: dict[str, tuple[str, dict[str, str]]] = {}
     for name, definition in definitions.items():
         if name not in served or not isinstance(definition, dict):
             continue
         properties = definition.get("properties") or {}
         texts = {key: value["description"] for key, value in properties.items() if "description" in value}
-        found[name] = [definition.get("description", ""), texts]
+        found[name] = (definition.get("description", ""), texts)
     return found
 
 
-def _write_descriptions(output: Path) -> None:
+Sentences = dict[str, dict[str, str]]
+"""Enumeration -> value -> what it means."""
+
+
+def add_enumerations(found: dict[str, tuple[str, dict[str, str]]], sentences: Sentences) -> None:
+    """Append the paragraph about the values to the descriptions of fields with an enumeration, as kube-openapi does."""
+    for name in schema.names():
+        try:
+            fields = schema.struct(name).fields
+        except schema.UnknownType:
+            continue
+        texts = found.get(schema.openapi_name(name), ("", {}))[1]
+        for known in fields.values():
+            values = sentences.get(known.type.name)
+            if known.type.enum and values and known.name in texts:
+                lines = sorted(f' - `"{value}"` {sentence}' for value, sentence in values.items())
+                texts[known.name] += "\n\nPossible enum values:\n" + "\n".join(lines)
+
+
+def _write_descriptions(output: Path, version: str) -> None:
     from importlib.util import find_spec  # only the image build needs it
 
     spec = find_spec("kubernetes_validate")
@@ -259,7 +291,11 @@ def _write_descriptions(output: Path) -> None:
     folder = Path(spec.submodule_search_locations[0]) / "kubernetes-json-schema"
     newest = sorted(folder.glob(f"v1.{DEFAULT_VERSION.split('.')[1]}.*-local"))[-1]
     definitions = json.loads((newest / "_definitions.json").read_text())["$defs"]
-    output.write_text(json.dumps(descriptions(definitions), separators=(",", ":"), sort_keys=True))
+    found = descriptions(definitions)
+    if shutil.which("go"):  # the values' meanings are in the Go sources only; without Go explain just lists them
+        sources = _read_packages(version).values()
+        add_enumerations(found, {name: values for source in sources for name, values in source.sentences.items()})
+    output.write_text(json.dumps(found, separators=(",", ":"), sort_keys=True))
 
 
 def main() -> None:
@@ -269,7 +305,7 @@ def main() -> None:
     parser.add_argument("--descriptions", type=Path, help="write the descriptions for kubectl explain here instead")
     arguments = parser.parse_args()
     if arguments.descriptions:
-        _write_descriptions(arguments.descriptions)
+        _write_descriptions(arguments.descriptions, arguments.version)
     else:
         OUTPUT.write_text(render(arguments.version))
 
