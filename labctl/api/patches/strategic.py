@@ -1,0 +1,144 @@
+"""Strategic merge patch: a merge patch that knows which lists merge, and by which key.
+
+Semantics of apimachinery's strategicpatch: the directives `$patch` (replace, delete, merge), `$retainKeys`,
+`$setElementOrder/LIST` and `$deleteFromPrimitiveList/LIST`; fields without facts merge as in a JSON merge patch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from labctl.api import schema, status
+from labctl.api.kinds import Kind
+from labctl.api.objects import Object, copy
+from labctl.api.schema import Field, StructSchema, TypeRef
+
+PATCH = "$patch"
+RETAIN_KEYS = "$retainKeys"
+SET_ELEMENT_ORDER = "$setElementOrder/"
+DELETE_FROM_PRIMITIVE_LIST = "$deleteFromPrimitiveList/"
+
+
+def strategic_merge_patch(kind: Kind, obj: Object, patch: Any) -> Object:
+    """The object with the patch applied. Raises ApiError 400 for directives that make no sense."""
+    if not isinstance(patch, dict):
+        raise status.bad_request("a strategic merge patch must be an object")
+    merged: Object = _map(schema.lookup(kind), obj, patch)
+    return copy(merged)
+
+
+def field_of(struct: StructSchema | None, name: str) -> Field | None:
+    """The facts about a field, if there are any."""
+    return struct.field(name) if struct is not None else None
+
+
+def struct_in(type_: TypeRef | None) -> StructSchema | None:
+    """The struct a type is, if it is one."""
+    return type_.struct() if type_ is not None and type_.shape == "struct" else None
+
+
+def element_of(field: Field | None) -> TypeRef | None:
+    """The type of a list's elements or a map's values."""
+    return field.type.element if field is not None else None
+
+
+def _map(struct: StructSchema | None, target: Object, patch: Object) -> Object:
+    directive = patch.get(PATCH)
+    if directive == "replace":
+        return {k: v for k, v in patch.items() if k != PATCH}
+    if directive == "delete":
+        return {}
+    if directive not in (None, "merge"):
+        raise status.bad_request(f"unknown $patch type: {directive}")
+    result = _retain(target, patch)
+    orders = {k[len(SET_ELEMENT_ORDER) :]: v for k, v in patch.items() if k.startswith(SET_ELEMENT_ORDER)}
+    removals = {
+        k[len(DELETE_FROM_PRIMITIVE_LIST) :]: v for k, v in patch.items() if k.startswith(DELETE_FROM_PRIMITIVE_LIST)
+    }
+    names = [k for k in patch if not k.startswith("$")]
+    for name in [*names, *(n for n in [*orders, *removals] if n not in patch)]:
+        field = field_of(struct, name)
+        if name in patch and patch[name] is None:
+            result.pop(name, None)
+            continue
+        value = _value(field, result.get(name), patch.get(name), order=orders.get(name), removal=removals.get(name))
+        if value is not None:
+            result[name] = value
+    return result
+
+
+def _retain(target: Object, patch: Object) -> Object:
+    keys = patch.get(RETAIN_KEYS)
+    if keys is None:
+        return dict(target)
+    missing = [k for k in patch if not k.startswith("$") and k not in keys]
+    if missing:
+        raise status.bad_request("the keys in the patch are not a subset of the $retainKeys list")
+    return {k: v for k, v in target.items() if k in keys}
+
+
+def _value(field: Field | None, present: Any, patch: Any, *, order: Any, removal: Any) -> Any:
+    if isinstance(patch, dict):
+        target = present if isinstance(present, dict) else {}
+        return _map(_inner_struct(field), target, patch)
+    if patch is not None and not isinstance(patch, list):
+        return patch
+    if field is None or field.type.shape != "list" or "merge" not in field.patch_strategy:
+        return patch if patch is not None else present
+    if field.patch_merge_key:
+        return _map_list(field, present or [], patch or [], order)
+    return _primitive_list(present or [], patch or [], order=order, removal=removal or [])
+
+
+def _inner_struct(field: Field | None) -> StructSchema | None:
+    return struct_in(field.type) if field is not None else None
+
+
+def _map_list(field: Field, present: list[Any], patch: list[Any], order: list[Any] | None) -> list[Any]:
+    key = field.patch_merge_key
+    if any(isinstance(p, dict) and p.get(PATCH) == "replace" for p in patch):
+        return [p for p in patch if PATCH not in p]
+    struct = struct_in(element_of(field))
+    result = list(present)
+    for item in patch:
+        if not isinstance(item, dict) or key not in item:
+            raise status.bad_request(f"map: {item} does not contain declared merge key: {key}")
+        index = _find(result, key, item[key])
+        if item.get(PATCH) == "delete":
+            result = [r for r in result if r.get(key) != item[key]]
+        elif index is None:
+            result.append(_map(struct, {}, item))
+        else:
+            result[index] = _map(struct, result[index], item)
+    if order is None:
+        return result
+    wanted = [o.get(key) for o in order if isinstance(o, dict)]
+    return _ordered(result, [r.get(key) for r in result], [p.get(key) for p in present], wanted)
+
+
+def _primitive_list(present: list[Any], patch: list[Any], *, order: list[Any] | None, removal: list[Any]) -> list[Any]:
+    result = [p for p in present if p not in removal]
+    result += [p for p in dict.fromkeys(patch) if p not in result]
+    return result if order is None else _ordered(result, result, present, order)
+
+
+def _find(items: Iterable[Any], key: str, value: Any) -> int | None:
+    return next((i for i, item in enumerate(items) if item.get(key) == value), None)
+
+
+def _ordered(items: list[Any], keys: list[Any], before: list[Any], wanted: list[Any]) -> list[Any]:
+    """Items in the patch's order; those only the server has keep their place relative to their old neighbours."""
+    by_key = list(zip(keys, items, strict=True))
+    listed = sorted((pair for pair in by_key if pair[0] in wanted), key=lambda pair: wanted.index(pair[0]))
+    others = [pair for pair in by_key if pair[0] not in wanted]
+    result: list[Any] = []
+    for key, item in listed:
+        while others and _position(before, others[0][0]) < _position(before, key):
+            result.append(others.pop(0)[1])
+        result.append(item)
+    return result + [item for _, item in others]
+
+
+def _position(keys: list[Any], key: Any) -> int:
+    return keys.index(key) if key in keys else len(keys)
