@@ -1,0 +1,68 @@
+"""Semantic validation, with Kubernetes' field paths, reasons and messages.
+
+    causes = validation.validate_create(kinds.SERVICE, obj)
+    causes = validation.validate_update(kinds.SERVICE, new, old)
+
+Objects are decoded and defaulted before. An empty list means valid. Rules: pkg/apis/*/validation in Kubernetes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from labctl.api import kinds
+from labctl.api.kinds import Kind
+from labctl.api.objects import Object
+from labctl.api.status import Cause
+from labctl.api.validation import endpoints, meta, pods, services, simple, workloads
+
+Check = Callable[[Object], list[Cause]]
+UpdateCheck = Callable[[Object, Object], list[Cause]]
+
+_CREATE: dict[Kind, Check] = {
+    kinds.SERVICE: services.validate,
+    kinds.ENDPOINTS: endpoints.validate_endpoints,
+    kinds.ENDPOINT_SLICE: endpoints.validate_slice,
+    kinds.POD: pods.validate,
+    kinds.DEPLOYMENT: workloads.validate_deployment,
+    kinds.REPLICA_SET: workloads.validate_replica_set,
+    kinds.CONFIG_MAP: simple.validate_data,
+    kinds.SECRET: simple.validate_data,
+}
+_UPDATE: dict[Kind, UpdateCheck] = {
+    kinds.SERVICE: services.validate_update,
+    kinds.ENDPOINT_SLICE: endpoints.validate_slice_update,
+    kinds.POD: pods.validate_update,
+    kinds.DEPLOYMENT: workloads.validate_update,
+    kinds.REPLICA_SET: workloads.validate_update,
+    kinds.CONFIG_MAP: simple.validate_data_update,
+    kinds.SECRET: simple.validate_data_update,
+}
+
+
+def validate_create(kind: Kind, obj: Object) -> list[Cause]:
+    """What is wrong with a new object."""
+    causes = meta.validate(kind, obj)
+    check = _CREATE.get(kind)
+    return causes + (check(obj) if check else [])
+
+
+def validate_update(kind: Kind, new: Object, old: Object, subresource: str = "") -> list[Cause]:
+    """What is wrong with a changed object, or with the change."""
+    causes = meta.validate_update(new, old)
+    if subresource:
+        return causes
+    change = _UPDATE.get(kind)
+    if change is not None:
+        causes += change(new, old)
+    if not meta.labels_changed(new, old):
+        known = set(meta.validate(kind, new))
+        causes += [c for c in _of_object(kind, new) if c not in known]
+    else:
+        causes += validate_create(kind, new)
+    return list(dict.fromkeys(causes))
+
+
+def _of_object(kind: Kind, obj: Object) -> list[Cause]:
+    check = _CREATE.get(kind)
+    return check(obj) if check else []

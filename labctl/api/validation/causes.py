@@ -1,0 +1,75 @@
+"""Causes in the words of k8s.io/apimachinery/pkg/util/validation/field."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from labctl.api.status import Cause
+
+
+def show(value: Any) -> str:
+    """A value as field errors print it."""
+    return orjson.dumps(value).decode()
+
+
+def invalid(path: str, value: Any, detail: str) -> Cause:
+    """FieldValueInvalid."""
+    return Cause("FieldValueInvalid", f"Invalid value: {show(value)}: {detail}", path)
+
+
+def required(path: str, detail: str = "") -> Cause:
+    """FieldValueRequired."""
+    return Cause("FieldValueRequired", "Required value" + (f": {detail}" if detail else ""), path)
+
+
+def duplicate(path: str, value: Any) -> Cause:
+    """FieldValueDuplicate."""
+    return Cause("FieldValueDuplicate", f"Duplicate value: {show(value)}", path)
+
+
+def unsupported(path: str, value: Any, supported: Iterable[str]) -> Cause:
+    """FieldValueNotSupported."""
+    values = ", ".join(show(s) for s in sorted(supported))
+    return Cause("FieldValueNotSupported", f"Unsupported value: {show(value)}: supported values: {values}", path)
+
+
+def forbidden(path: str, detail: str) -> Cause:
+    """FieldValueForbidden."""
+    return Cause("FieldValueForbidden", f"Forbidden: {detail}", path)
+
+
+def too_many(path: str, actual: int, limit: int) -> Cause:
+    """FieldValueTooMany."""
+    return Cause("FieldValueTooMany", f"Too many: {actual}: must have at most {limit} items", path)
+
+
+def all_invalid(path: str, value: Any, details: Iterable[str]) -> list[Cause]:
+    """One FieldValueInvalid for each complaint."""
+    return [invalid(path, value, detail) for detail in details]
+
+
+def address_complaints(text: str) -> list[str]:
+    """What is wrong with an IP address (leading zeros are refused by ipaddress, as Kubernetes 1.36 does)."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return ["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"]
+    return []
+
+
+def endpoint_address_complaints(text: str) -> list[str]:
+    """What is wrong with an address as an endpoint (ValidateEndpointIP)."""
+    address = ipaddress.ip_address(text)
+    if address.is_unspecified:
+        return [f"may not be unspecified ({text})"]
+    if address.is_loopback:
+        return ["may not be in the loopback range (127.0.0.0/8, ::1/128)"]
+    if address.is_link_local:
+        return ["may not be in the link-local range (169.254.0.0/16, fe80::/10)"]
+    if address in ipaddress.ip_network("224.0.0.0/24") or address in ipaddress.ip_network("ff02::/10", strict=False):
+        return ["may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"]
+    return []

@@ -1,0 +1,103 @@
+"""ObjectMeta: names, labels, annotations, owner references, and what may not change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from labctl.api import kinds, names
+from labctl.api.kinds import Kind
+from labctl.api.objects import Object
+from labctl.api.status import Cause
+from labctl.api.validation.causes import all_invalid, invalid, required
+
+_MAX_ANNOTATIONS_BYTES = 256 * 1024
+_LABEL_NAMES = (kinds.SERVICE, kinds.NAMESPACE)
+_RBAC_GROUP = "rbac.authorization.k8s.io"
+
+
+def name_check(kind: Kind) -> Callable[[str], list[str]]:
+    """The rule for a kind's names."""
+    if kind in _LABEL_NAMES:
+        return names.dns1123_label
+    if kind.group == _RBAC_GROUP:
+        return names.path_segment
+    return names.dns1123_subdomain
+
+
+def validate(kind: Kind, obj: Object) -> list[Cause]:
+    """Everything about metadata that can be wrong by itself."""
+    metadata = obj["metadata"]
+    check, causes = name_check(kind), []
+    if generate := metadata.get("generateName"):
+        causes += all_invalid("metadata.generateName", generate, check(names.as_prefix(generate)))
+    if not metadata.get("name"):
+        causes.append(required("metadata.name", "name or generateName is required"))
+    else:
+        causes += all_invalid("metadata.name", metadata["name"], check(metadata["name"]))
+    causes += labels("metadata.labels", metadata.get("labels") or {})
+    causes += _annotations(metadata.get("annotations") or {})
+    return causes + _owners(metadata.get("ownerReferences") or ())
+
+
+def labels(path: str, values: dict[str, str]) -> list[Cause]:
+    """Label keys and values."""
+    causes = []
+    for key, value in values.items():
+        causes += all_invalid(path, key, names.qualified_name(key))
+        causes += all_invalid(path, value, names.label_value(value))
+    return causes
+
+
+def validate_update(new: Object, old: Object) -> list[Cause]:
+    """What an update of metadata may not do."""
+    before, after = old["metadata"], new["metadata"]
+    causes = [
+        invalid(f"metadata.{name}", after.get(name), "field is immutable")
+        for name in ("name", "namespace", "uid", "creationTimestamp")
+        if after.get(name) != before.get(name)
+    ]
+    added = set(after.get("finalizers") or ()) - set(before.get("finalizers") or ())
+    if before.get("deletionTimestamp") and added:
+        detail = "no new finalizers can be added if the object is being deleted, found new finalizers "
+        causes.append(Cause("FieldValueForbidden", f"Forbidden: {detail}{_go_set(added)}", "metadata.finalizers"))
+    return causes
+
+
+def labels_changed(new: Object, old: Object) -> bool:
+    """Whether anything that `validate` looks at has changed: stored objects need no second look."""
+    watched = ("labels", "annotations", "ownerReferences", "generateName")
+    return any(new["metadata"].get(k) != old["metadata"].get(k) for k in watched)
+
+
+def _go_set(values: set[str]) -> str:
+    return "sets.Set[string]{" + ", ".join(f'"{v}":sets.Empty{{}}' for v in sorted(values)) + "}"
+
+
+def _annotations(values: dict[str, str]) -> list[Cause]:
+    causes = []
+    for key in values:
+        causes += all_invalid("metadata.annotations", key, names.qualified_name(key.lower()))
+    size = sum(len(k.encode()) + len(v.encode()) for k, v in values.items())
+    if size > _MAX_ANNOTATIONS_BYTES:
+        text = f"Too long: may not be more than {_MAX_ANNOTATIONS_BYTES} bytes"
+        causes.append(Cause("FieldValueTooLong", text, "metadata.annotations"))
+    return causes
+
+
+def _owners(owners: Any) -> list[Cause]:
+    causes = []
+    controllers = [o for o in owners if o.get("controller")]
+    for owner in owners:
+        for name in ("apiVersion", "kind", "name", "uid"):
+            if not owner.get(name):
+                path = "metadata.ownerReferences" + ("" if name == "apiVersion" else f".{name}")
+                causes.append(invalid(path, owner.get(name, ""), "must not be empty"))
+    if len(controllers) > 1:
+        detail = (
+            "Only one reference can have Controller set to true. Found "
+            f'"true" in references for {controllers[0]["kind"]}/{controllers[0]["name"]} and '
+            f"{controllers[1]['kind']}/{controllers[1]['name']}"
+        )
+        causes.append(invalid("metadata.ownerReferences", owners, detail))
+    return causes

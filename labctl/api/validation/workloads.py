@@ -1,0 +1,126 @@
+"""Deployments and ReplicaSets: pkg/apis/apps/validation."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from labctl.api import names, selectors
+from labctl.api.objects import Object
+from labctl.api.status import Cause
+from labctl.api.validation import meta, pods
+from labctl.api.validation.causes import all_invalid, forbidden, invalid, required, unsupported
+
+_STRATEGIES = ("Recreate", "RollingUpdate")
+_OPERATORS = ("DoesNotExist", "Exists", "In", "NotIn")
+
+
+def validate_deployment(deployment: Object) -> list[Cause]:
+    """A Deployment."""
+    spec = deployment["spec"]
+    causes = _replicas(spec) + _selector("spec.selector", spec.get("selector")) + _template(spec)
+    causes += _strategy(spec.get("strategy") or {})
+    if spec.get("minReadySeconds", 0) < 0:
+        causes.append(invalid("spec.minReadySeconds", spec["minReadySeconds"], "must be greater than or equal to 0"))
+    if spec.get("revisionHistoryLimit", 0) < 0:
+        limit = spec["revisionHistoryLimit"]
+        causes.append(invalid("spec.revisionHistoryLimit", limit, "must be greater than or equal to 0"))
+    deadline = spec.get("progressDeadlineSeconds")
+    if deadline is not None and deadline <= spec.get("minReadySeconds", 0):
+        causes.append(invalid("spec.progressDeadlineSeconds", deadline, "must be greater than minReadySeconds"))
+    return causes
+
+
+def validate_replica_set(replica_set: Object) -> list[Cause]:
+    """A ReplicaSet."""
+    spec = replica_set["spec"]
+    return _replicas(spec) + _selector("spec.selector", spec.get("selector")) + _template(spec)
+
+
+def validate_update(new: Object, old: Object) -> list[Cause]:
+    """The selector of a workload never changes."""
+    if new["spec"].get("selector") != old["spec"].get("selector"):
+        return [invalid("spec.selector", new["spec"].get("selector"), "field is immutable")]
+    return []
+
+
+def _replicas(spec: Object) -> list[Cause]:
+    replicas = spec.get("replicas", 0)
+    return [invalid("spec.replicas", replicas, "must be greater than or equal to 0")] if replicas < 0 else []
+
+
+def _selector(path: str, selector: Object | None) -> list[Cause]:
+    if selector is None:
+        return [required(path)]
+    causes: list[Cause] = []
+    for key, value in (selector.get("matchLabels") or {}).items():
+        causes += all_invalid(f"{path}.matchLabels", key, names.qualified_name(key))
+        causes += all_invalid(f"{path}.matchLabels", value, names.label_value(value))
+    for index, expression in enumerate(selector.get("matchExpressions") or ()):
+        causes += _expression(f"{path}.matchExpressions[{index}]", expression)
+    if not selector.get("matchLabels") and not selector.get("matchExpressions"):
+        causes.append(invalid(path, selector, "empty selector is invalid for deployment"))
+    return causes
+
+
+def _expression(path: str, expression: Object) -> list[Cause]:
+    operator, values = expression.get("operator", ""), expression.get("values") or []
+    causes: list[Cause] = []
+    if operator not in _OPERATORS:
+        causes.append(
+            Cause(
+                "FieldValueInvalid", f'Invalid value: "{operator}": not a valid selector operator', f"{path}.operator"
+            )
+        )
+    elif operator in ("In", "NotIn") and not values:
+        causes.append(required(f"{path}.values", "must be specified when `operator` is 'In' or 'NotIn'"))
+    elif operator in ("Exists", "DoesNotExist") and values:
+        causes.append(forbidden(f"{path}.values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"))
+    return causes + all_invalid(
+        f"{path}.key", expression.get("key", ""), names.qualified_name(expression.get("key", ""))
+    )
+
+
+def _template(spec: Object) -> list[Cause]:
+    template = spec.get("template") or {}
+    labels = (template.get("metadata") or {}).get("labels") or {}
+    causes: list[Cause] = []
+    selector = spec.get("selector")
+    if selector and not _selector("", selector) and not selectors.from_object(selector).matches(labels):
+        causes.append(invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`"))
+    causes += meta.labels("spec.template.labels", labels)
+    pod = template.get("spec") or {}
+    causes += pods.spec("spec.template.spec", pod)
+    if pod.get("restartPolicy") not in ("Always", None):
+        causes.append(unsupported("spec.template.spec.restartPolicy", pod["restartPolicy"], ("Always",)))
+    return causes
+
+
+def _strategy(strategy: Object) -> list[Cause]:
+    kind, rolling = strategy.get("type"), strategy.get("rollingUpdate")
+    if kind not in _STRATEGIES:
+        return [unsupported("spec.strategy.type", kind, _STRATEGIES)]
+    if kind == "Recreate":
+        detail = "may not be specified when strategy `type` is 'Recreate'"
+        return [forbidden("spec.strategy.rollingUpdate", detail)] if rolling is not None else []
+    if rolling is None:
+        return [required("spec.strategy.rollingUpdate", "this should be defaulted and never be nil")]
+    causes = []
+    for name in ("maxUnavailable", "maxSurge"):
+        causes += _amount(f"spec.strategy.rollingUpdate.{name}", rolling.get(name))
+    if not causes and _zero(rolling.get("maxUnavailable")) and _zero(rolling.get("maxSurge")):
+        detail = "may not be 0 when `maxSurge` is 0"
+        causes.append(invalid("spec.strategy.rollingUpdate.maxUnavailable", rolling["maxUnavailable"], detail))
+    return causes
+
+
+def _amount(path: str, value: Any) -> list[Cause]:
+    if isinstance(value, str):
+        return all_invalid(path, value, names.percent(value))
+    if isinstance(value, int) and value < 0:
+        return [invalid(path, value, "must be greater than or equal to 0")]
+    return []
+
+
+def _zero(value: Any) -> bool:
+    return value == 0 or (isinstance(value, str) and re.fullmatch(r"0+%", value) is not None)

@@ -1,0 +1,236 @@
+"""The verbs on objects: every write of a lab passes here, from HTTP and from the controllers alike.
+
+A write is decode -> prepare -> admit -> default -> validate -> allocate -> store, without an await in between, so that
+no other write can come in the middle and a patch never has to be retried.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+
+from labctl.api import defaults, kinds, schema, status, validation
+from labctl.api.kinds import Kind
+from labctl.api.objects import Object, ObjectKey, copy, key_of
+from labctl.api.times import format_time
+from labctl.apiserver import admission, strategies
+from labctl.apiserver.options import WriteOptions
+from labctl.apiserver.service_allocations import ServiceAllocations, Taken
+from labctl.config import LabConfig
+from labctl.store.errors import Conflict, WriteFailed
+from labctl.store.store import Store
+
+Change = Callable[[Object], Object]
+"""From the present object (shared: not to be changed) to the wanted one (a new value)."""
+
+
+_GIVEN_BY_SERVER = (
+    "uid",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "resourceVersion",
+    "selfLink",
+)
+
+
+class Registry:
+    """The objects of a lab behind Kubernetes' rules."""
+
+    def __init__(self, store: Store, config: LabConfig, *, clock: Callable[[], float] = time.time) -> None:
+        self.store = store
+        self.config = config
+        self.clock = clock
+        self.services = ServiceAllocations(
+            {"IPv4": config.service_cidr, "IPv6": config.service_cidr6}, config.node_port_range
+        )
+        self.services.load(store.items(kinds.SERVICE.group_resource))
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Object:
+        """One object. Raises ApiError 404."""
+        found = self.store.get(_resource(kind), ObjectKey(namespace, name))
+        if found is None:
+            raise status.not_found(kind, name)
+        return found
+
+    def create(self, kind: Kind, namespace: str, data: Object, options: WriteOptions) -> Object:
+        """Create an object. Raises ApiError 400, 403, 404, 409, 422."""
+        obj = self._decoded(kind, data, options)
+        self._place(kind, namespace, obj)
+        strategies.prepare_for_create(kind, obj)
+        if kind.namespaced:
+            admission.check_namespace(self.store, kind, namespace, obj["metadata"].get("name", ""))
+        self._name(kind, obj)
+        defaults.apply_defaults(kind, obj)
+        if kind is kinds.POD:
+            admission.admit_pod(self.store, obj)
+        _raise_invalid(kind, obj, validation.validate_create(kind, obj))
+        if self.store.get(_resource(kind), key_of(obj)) is not None:
+            raise status.already_exists(kind, obj["metadata"]["name"])
+        taken = self.services.allocate(obj, None) if kind is kinds.SERVICE else Taken()
+        obj["metadata"]["uid"] = str(uuid.uuid4())
+        obj["metadata"]["creationTimestamp"] = format_time(self.clock())
+        _warn_inert(kind, options)
+        return self.write(kind, obj, None, options, taken)
+
+    def update(
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        change: Change,
+        options: WriteOptions,
+        *,
+        subresource: str = "",
+        decode: bool = True,
+    ) -> Object:
+        """Change an object by a function; without a difference nothing is written. ApiError 400, 404, 409, 422."""
+        old = self.get(kind, namespace, name)
+        wanted = change(old)
+        new = self._decoded(kind, wanted, options) if decode else wanted
+        self._place(kind, namespace, new)
+        _check_identity(kind, new, old)
+        if kind is kinds.SERVICE and not subresource:
+            defaults.apply_defaults(kind, new)  # before preparing: what is kept depends on the type
+        strategies.PREPARE[subresource](kind, new, old)
+        defaults.apply_defaults(kind, new)
+        _raise_invalid(kind, new, validation.validate_update(kind, new, old, subresource))
+        taken = self.services.allocate(new, old) if kind is kinds.SERVICE and not subresource else Taken()
+        if _same(new, old):
+            taken.give_back()
+            return old
+        _warn_inert(kind, options)
+        return self.write(kind, new, old, options, taken)
+
+    def remove(self, kind: Kind, namespace: str, name: str, *, dry_run: bool = False) -> Object:
+        """Take an object out of the store, whatever it holds on to."""
+        found = self.get(kind, namespace, name)
+        if dry_run:
+            return found
+        try:
+            last = self.store.delete(_resource(kind), ObjectKey(namespace, name))
+        except WriteFailed as error:
+            raise status.internal(str(error)) from error
+        if kind is kinds.SERVICE:
+            self.services.forget(found, None)
+        return last
+
+    def write(
+        self, kind: Kind, new: Object, old: Object | None, options: WriteOptions, taken: Taken | None = None
+    ) -> Object:
+        """Store an object that is ready to be stored; completes its deletion when nothing holds it any more."""
+        taken = taken or Taken()
+        if options.dry_run:
+            taken.give_back()
+            new["metadata"].setdefault("resourceVersion", "")
+            if not new["metadata"]["resourceVersion"]:
+                del new["metadata"]["resourceVersion"]
+            return new
+        if old is not None and _is_over(kind, new):
+            return self._finish_deletion(kind, new)
+        try:
+            written = self.store.put(_resource(kind), new)
+        except (Conflict, WriteFailed) as error:
+            taken.give_back()
+            raise status.internal(str(error)) from error
+        if kind is kinds.SERVICE and old is not None:
+            self.services.forget(old, new)
+        return written
+
+    def _finish_deletion(self, kind: Kind, new: Object) -> Object:
+        """The last finalizer of a deleted object is gone: so is the object."""
+        key = key_of(new)
+        self.remove(kind, key.namespace, key.name)
+        return new
+
+    def _decoded(self, kind: Kind, data: Object, options: WriteOptions) -> Object:
+        decoded = schema.decode(kind, data)
+        if decoded.strict_errors:
+            if options.field_validation == "Strict":
+                raise schema.strict_error(kind, decoded.strict_errors)
+            if options.field_validation == "Warn":
+                options.warnings += decoded.strict_errors
+        decoded.object.setdefault("metadata", {})
+        return decoded.object
+
+    def _place(self, kind: Kind, namespace: str, obj: Object) -> None:
+        """Set the namespace of the request, and refuse another one in the object."""
+        metadata = obj["metadata"]
+        if not kind.namespaced:
+            metadata.pop("namespace", None)
+        elif metadata.setdefault("namespace", namespace) != namespace:
+            raise status.bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request"
+            )
+
+    def _name(self, kind: Kind, obj: Object) -> None:
+        metadata = obj["metadata"]
+        for name in _GIVEN_BY_SERVER:
+            metadata.pop(name, None)
+        if not metadata.get("name") and metadata.get("generateName"):
+            base = metadata["generateName"][:58]
+            metadata["name"] = base + admission.random_suffix()
+            while self.store.get(_resource(kind), key_of(obj)) is not None:
+                metadata["name"] = base + admission.random_suffix()
+
+
+def _resource(kind: Kind) -> str:
+    return kinds.storage_kind(kind).group_resource
+
+
+def _raise_invalid(kind: Kind, obj: Object, causes: list[status.Cause]) -> None:
+    if causes:
+        raise status.invalid(kind, obj["metadata"].get("name") or obj["metadata"].get("generateName", ""), causes)
+
+
+def _check_identity(kind: Kind, new: Object, old: Object) -> None:
+    """Name, uid and resourceVersion of an update must be those of the object, where they are given."""
+    name = old["metadata"]["name"]
+    if not new["metadata"].get("name"):
+        raise status.bad_request("name must be provided")
+    if new["metadata"]["name"] != name:
+        raise status.bad_request(
+            f"the name of the object ({new['metadata']['name']}) does not match the name on the URL ({name})"
+        )
+    version = new["metadata"].get("resourceVersion")
+    if version and version != old["metadata"]["resourceVersion"]:
+        raise status.conflict(kind, name, status.MODIFIED)
+    uid = new["metadata"].get("uid")
+    if uid and uid != old["metadata"]["uid"]:
+        raise status.conflict(
+            kind, name, f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old['metadata']['uid']}"
+        )
+    new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
+
+
+def _same(new: Object, old: Object) -> bool:
+    """Whether an update changes nothing but bookkeeping: then it is not written, as in Kubernetes."""
+    return _without_bookkeeping(new) == _without_bookkeeping(old)
+
+
+def _without_bookkeeping(obj: Object) -> Object:
+    metadata = {k: v for k, v in obj["metadata"].items() if k not in ("managedFields", "resourceVersion", "generation")}
+    return {**obj, "metadata": metadata}
+
+
+def _is_over(kind: Kind, obj: Object) -> bool:
+    """Whether a deleted object waits for nothing any more."""
+    metadata = obj["metadata"]
+    if not metadata.get("deletionTimestamp") or metadata.get("finalizers"):
+        return False
+    if kind is kinds.NAMESPACE:
+        return not (obj.get("spec") or {}).get("finalizers")
+    if strategies.is_graceful(kind):
+        return bool(metadata.get("deletionGracePeriodSeconds") == 0)
+    return True
+
+
+def _warn_inert(kind: Kind, options: WriteOptions) -> None:
+    if kind.inert and kind.inert not in options.warnings:
+        options.warnings.append(kind.inert)
+
+
+def as_new(obj: Object) -> Object:
+    """A copy that may be changed."""
+    return copy(obj)

@@ -1,0 +1,132 @@
+"""What is particular to a kind when its objects are created or changed: what is dropped, kept, counted.
+
+The rules are those of Kubernetes' registry strategies (pkg/registry/*/strategy.go): a write of the object leaves its
+status alone, a write of the status leaves the rest alone, and `generation` counts changes of what the user asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from labctl.api import defaults, kinds
+from labctl.api.kinds import Kind
+from labctl.api.objects import Object
+from labctl.apiserver import service_fields
+
+_SERVER_METADATA = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
+_GRACEFUL = (kinds.POD,)
+_RETURNS_DELETED = (kinds.POD, kinds.SERVICE, kinds.SERVICE_ACCOUNT, kinds.RESOURCE_QUOTA, kinds.NAMESPACE)
+
+# What counts as a change of generation: the spec, or for kinds without one everything but metadata.
+_COUNTED_WITHOUT_SPEC = (kinds.ENDPOINT_SLICE, kinds.PRIORITY_CLASS)
+_COUNTED = (
+    kinds.POD,
+    kinds.DEPLOYMENT,
+    kinds.REPLICA_SET,
+    kinds.NETWORK_POLICY,
+    kinds.INGRESS,
+    kinds.INGRESS_CLASS,
+    kinds.POD_DISRUPTION_BUDGET,
+)
+
+
+def prepare_for_create(kind: Kind, obj: Object) -> None:
+    """Drop what a client cannot create and set what a new object has, in place."""
+    obj["metadata"].pop("generation", None)
+    defaults.prepare_for_create(kind, obj)
+    if kind is kinds.SERVICE:
+        service_fields.normalise_cluster_ips(obj, None)
+        service_fields.drop_type_dependent(obj, None)
+
+
+def prepare_for_update(kind: Kind, new: Object, old: Object) -> None:
+    """Keep what a write of the object itself may not touch, in place."""
+    _keep_metadata(new, old)
+    if "status" in kind.subresources:
+        _keep(new, old, "status")
+    if kind is kinds.NAMESPACE:
+        new["spec"] = {**(new.get("spec") or {}), "finalizers": old["spec"].get("finalizers")}
+    if kind is kinds.SERVICE:
+        service_fields.normalise_cluster_ips(new, old)
+        service_fields.keep_allocated(new, old)
+        service_fields.drop_type_dependent(new, old)
+    if _asks_for_something_else(kind, new, old):
+        new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
+
+
+def prepare_for_status_update(kind: Kind, new: Object, old: Object) -> None:
+    """Keep all but the status (and annotations, which Kubernetes lets through), in place."""
+    annotations = new["metadata"].get("annotations")
+    managed = new["metadata"].get("managedFields")
+    metadata = {**old["metadata"]}
+    if annotations is not None:
+        metadata["annotations"] = annotations
+    if managed is not None:
+        metadata["managedFields"] = managed
+    status = new.get("status")
+    new.clear()
+    new.update({**old, "metadata": metadata})
+    if status is not None:
+        new["status"] = status
+    elif "status" in new:
+        del new["status"]
+    if kind is kinds.NAMESPACE and old["metadata"].get("deletionTimestamp"):
+        new["status"] = {**(status or {}), "phase": "Terminating"}
+
+
+def prepare_for_finalize(new: Object, old: Object) -> None:
+    """Namespaces: only spec.finalizers may change, in place."""
+    finalizers = (new.get("spec") or {}).get("finalizers")
+    new.clear()
+    new.update({**old, "metadata": {**old["metadata"]}, "spec": {**old["spec"]}})
+    new["spec"].pop("finalizers", None)
+    if finalizers:
+        new["spec"]["finalizers"] = finalizers
+
+
+def prepare_for_ephemeral_containers(new: Object, old: Object) -> None:
+    """Pods: only spec.ephemeralContainers may change, in place."""
+    containers = (new.get("spec") or {}).get("ephemeralContainers")
+    new.clear()
+    new.update({**old, "metadata": {**old["metadata"]}, "spec": {**old["spec"]}})
+    if containers:
+        new["spec"]["ephemeralContainers"] = containers
+        new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
+
+
+def is_graceful(kind: Kind) -> bool:
+    """Whether deletion waits for a grace period that somebody else (the kubelet) ends."""
+    return kind in _GRACEFUL
+
+
+def returns_deleted(kind: Kind) -> bool:
+    """Whether a delete answers with the object rather than with a Status."""
+    return kind in _RETURNS_DELETED
+
+
+PREPARE: dict[str, Callable[[Kind, Object, Object], None]] = {
+    "": prepare_for_update,
+    "status": prepare_for_status_update,
+    "finalize": lambda _, new, old: prepare_for_finalize(new, old),
+    "ephemeralcontainers": lambda _, new, old: prepare_for_ephemeral_containers(new, old),
+}
+
+
+def _keep_metadata(new: Object, old: Object) -> None:
+    for name in _SERVER_METADATA:
+        _keep(new["metadata"], old["metadata"], name)
+
+
+def _keep(new: Object, old: Object, name: str) -> None:
+    if name in old:
+        new[name] = old[name]
+    else:
+        new.pop(name, None)
+
+
+def _asks_for_something_else(kind: Kind, new: Object, old: Object) -> bool:
+    if kind in _COUNTED:
+        return new.get("spec") != old.get("spec")
+    if kind in _COUNTED_WITHOUT_SPEC:
+        return {k: v for k, v in new.items() if k != "metadata"} != {k: v for k, v in old.items() if k != "metadata"}
+    return False
