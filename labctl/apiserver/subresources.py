@@ -1,0 +1,116 @@
+"""Subresources with bodies of their own: scale, binding, eviction, token.
+
+Each is a pure conversion around an update of the parent object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from labctl.api import kinds, selectors, status
+from labctl.api.kinds import Kind
+from labctl.api.objects import Object, copy
+from labctl.api.times import format_time
+from labctl.apiserver import deletion
+from labctl.apiserver.authentication import Authenticator
+from labctl.apiserver.options import DeleteOptions, WriteOptions
+from labctl.apiserver.registry import Registry
+
+Creator = Callable[[Registry, Authenticator, str, str, Object], Object]
+_IDENTITY = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
+
+
+def scale_of(parent: Object) -> Object:
+    """The autoscaling/v1 Scale of a Deployment or ReplicaSet."""
+    spec, observed = parent["spec"], parent.get("status") or {}
+    state: Object = {"replicas": observed.get("replicas", 0)}
+    if text := str(selectors.from_object(spec.get("selector"))):
+        state["selector"] = text
+    scale: Object = {
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": {k: parent["metadata"][k] for k in _IDENTITY if k in parent["metadata"]},
+        "spec": {},
+        "status": state,
+    }
+    if spec.get("replicas"):
+        scale["spec"] = {"replicas": spec["replicas"]}
+    return scale
+
+
+def rescale(
+    registry: Registry, kind: Kind, namespace: str, name: str, change: Callable[[Object], Object], options: WriteOptions
+) -> Object:
+    """Update the scale of an object; the answer is the new Scale. Raises ApiError 404, 409, 422."""
+
+    def apply(parent: Object) -> Object:
+        wanted = change(scale_of(parent))
+        replicas = (wanted.get("spec") or {}).get("replicas", 0)
+        if not isinstance(replicas, int) or replicas < 0:
+            cause = status.Cause(
+                "FieldValueInvalid", f"Invalid value: {replicas}: must be greater than or equal to 0", "spec.replicas"
+            )
+            raise status.invalid(_SCALE, name, [cause])
+        version = wanted.get("metadata", {}).get("resourceVersion")
+        if version and version != parent["metadata"]["resourceVersion"]:
+            raise status.conflict(kind, name, status.MODIFIED)
+        result = copy(parent)
+        result["spec"]["replicas"] = replicas
+        return result
+
+    return scale_of(registry.update(kind, namespace, name, apply, options))
+
+
+def bind(registry: Registry, _: Authenticator, namespace: str, name: str, binding: Object) -> Object:
+    """POST pods/NAME/binding: give a pod its node."""
+    target = (binding.get("target") or {}).get("name", "")
+
+    def apply(pod: Object) -> Object:
+        if pod["spec"].get("nodeName"):
+            why = f'pod {name} is already assigned to node "{pod["spec"]["nodeName"]}"'
+            raise status.conflict(kinds.POD, name, why)
+        result = copy(pod)
+        result["spec"]["nodeName"] = target
+        now = format_time(registry.clock())
+        condition = {"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": now}
+        others = [c for c in result["status"].get("conditions") or () if c["type"] != "PodScheduled"]
+        result["status"]["conditions"] = [*others, condition]
+        return result
+
+    old = registry.get(kinds.POD, namespace, name)
+    new = apply(old)
+    new["metadata"]["generation"] = old["metadata"].get("generation", 0)
+    registry.write(kinds.POD, new, old, WriteOptions())
+    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+
+
+def evict(registry: Registry, _: Authenticator, namespace: str, name: str, eviction: Object) -> Object:
+    """POST pods/NAME/eviction: a deletion that asks first (nothing in a lab says no)."""
+    body: dict[str, Any] = eviction.get("deleteOptions") or {}
+    options = DeleteOptions(body.get("gracePeriodSeconds"), body.get("propagationPolicy"))
+    deletion.delete(registry, kinds.POD, namespace, name, options)
+    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+
+
+def issue_token(registry: Registry, authenticator: Authenticator, namespace: str, name: str, request: Object) -> Object:
+    """POST serviceaccounts/NAME/token: a TokenRequest, answered."""
+    account = registry.get(kinds.SERVICE_ACCOUNT, namespace, name)
+    spec = request.get("spec") or {}
+    token, expires = authenticator.issue(
+        account,
+        audiences=list(spec.get("audiences") or ()),
+        seconds=spec.get("expirationSeconds") or 3600,
+        bound=spec.get("boundObjectRef"),
+    )
+    return {
+        "kind": "TokenRequest",
+        "apiVersion": "authentication.k8s.io/v1",
+        "metadata": {"name": name, "namespace": namespace, "creationTimestamp": format_time(registry.clock())},
+        "spec": spec,
+        "status": {"token": token, "expirationTimestamp": format_time(expires)},
+    }
+
+
+CREATORS: dict[str, Creator] = {"binding": bind, "eviction": evict, "token": issue_token}
+_SCALE = Kind("autoscaling", "v1", "Scale", "scales", "scale")
