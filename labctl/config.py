@@ -28,6 +28,7 @@ API_PORT = 6443  # of the control plane, inside its container
 # /proc/sys/net of a node container, writable: in /proc/sys itself it is not, and docker-compose 1.29 cannot unmask that.
 NET_SYSCTLS = "/run/labctl/sysctl/net"
 PROXY_HEALTH_PORT = 10256  # kube-proxy's healthz port, on every node
+TUNNEL_PORT = 10258  # of the node agents' CONNECT service, through which probes come from the pod's node
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from labctl.engine import docker_errors, docker_spec, docker_streams
 from labctl.engine.errors import EngineUnreachable, ImageUnavailable, NoSuchContainer
-from labctl.engine.protocol import ContainerSpec, ContainerState, EngineEvent, EngineInfo, ExecStream
+from labctl.engine.protocol import ContainerSpec, ContainerState, EngineEvent, EngineInfo, ExecStream, ImageInfo
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -86,12 +86,14 @@ class DockerEngine:
         with docker_errors.as_image_unavailable(image):
             await self._run(self._waiting, pull)
 
-    async def image_id(self, image: str) -> str | None:
-        """Id of a local image, or None."""
+    async def image(self, image: str) -> ImageInfo | None:
+        """A local image, or None."""
         try:
-            return str((await self._call(lambda c: c.inspect_image(image)))["Id"])
+            found = await self._call(lambda c: c.inspect_image(image))
         except NoSuchContainer:
             return None
+        user = (found.get("Config") or {}).get("User") or ""
+        return ImageInfo(found["Id"], user, found.get("Size") or 0, bool(found.get("RepoDigests")))
 
     async def create(self, spec: ContainerSpec) -> str:
         """Create a container; returns its id."""

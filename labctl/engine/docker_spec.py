@@ -74,6 +74,8 @@ def _host_config(spec: ContainerSpec, volume_path: Callable[[str], str]) -> dict
     config = {key: value for key, value in optional.items() if value}
     if config.get("Memory"):
         config["MemorySwap"] = config["Memory"]  # a limit is a limit: no swap beyond it, as in Kubernetes
+    if spec.ipc_shareable:
+        config["IpcMode"] = "shareable"
     if spec.pid_host:
         config["PidMode"] = "host"
     config["LogConfig"] = _LOGS

@@ -58,6 +58,7 @@ class ContainerSpec:
     pid_of: str = ""
     pid_host: bool = False
     ipc_of: str = ""
+    ipc_shareable: bool = False
     address: str = ""  # IPv4 address on `network`
     address6: str = ""
     hostname: str = ""
@@ -112,6 +113,16 @@ class EngineEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageInfo:
+    """A local image. `is_from_registry` tells pulled images from those that were built or loaded here."""
+
+    id: str
+    user: str = ""
+    size_bytes: int = 0
+    is_from_registry: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class EngineInfo:
     """The engine's machine: CPUs, memory in bytes, kernel, operating system, engine version and architecture (Go's)."""
 
@@ -158,8 +169,8 @@ class Engine(Protocol):
         """Fetch an image. ImageUnavailable says why not."""
         ...
 
-    async def image_id(self, image: str) -> str | None:
-        """Id of a local image, or None."""
+    async def image(self, image: str) -> ImageInfo | None:
+        """A local image, or None."""
         ...
 
     async def info(self) -> EngineInfo:
