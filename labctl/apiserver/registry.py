@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Callable
 
-from labctl.api import defaults, kinds, schema, status, validation
+from labctl.api import conversion, defaults, kinds, schema, status, validation
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object, ObjectKey, copy, key_of
 from labctl.api.times import format_time
@@ -72,7 +72,7 @@ class Registry:
         obj["metadata"]["uid"] = str(uuid.uuid4())
         obj["metadata"]["creationTimestamp"] = format_time(self.clock())
         _warn_inert(kind, options)
-        return self.write(kind, obj, None, options, taken)
+        return self.write(kind, conversion.to_storage(kind, obj), None, options, taken)
 
     def update(
         self,
@@ -86,7 +86,8 @@ class Registry:
         decode: bool = True,
     ) -> Object:
         """Change an object by a function; without a difference nothing is written. ApiError 400, 404, 409, 422."""
-        old = self.get(kind, namespace, name)
+        stored = self.get(kind, namespace, name)
+        old = conversion.from_storage(kind, stored)
         wanted = change(old)
         new = self._decoded(kind, wanted, options) if decode else wanted
         self._place(kind, namespace, new)
@@ -99,9 +100,9 @@ class Registry:
         taken = self.services.allocate(new, old) if kind is kinds.SERVICE and not subresource else Taken()
         if _same(new, old):
             taken.give_back()
-            return old
+            return stored
         _warn_inert(kind, options)
-        return self.write(kind, new, old, options, taken)
+        return self.write(kind, conversion.to_storage(kind, new), stored, options, taken)
 
     def remove(self, kind: Kind, namespace: str, name: str, *, dry_run: bool = False) -> Object:
         """Take an object out of the store, whatever it holds on to."""

@@ -1,0 +1,274 @@
+"""The HTTP verbs on resources: from a request to a call of the registry, and its answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, cast
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from labctl.api import conversion, kinds, schema, status, tables
+from labctl.api.kinds import Kind
+from labctl.api.objects import Object
+from labctl.apiserver import answers, authorization, deletion, requests, reviews, subresources, watching
+from labctl.apiserver.context import Context
+from labctl.apiserver.listing import list_objects
+from labctl.apiserver.local import apply_patch
+from labctl.apiserver.options import User
+from labctl.apiserver.requests import Accept, ResourcePath
+
+_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+_ENDPOINTS_WARNING = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
+_PROTOBUF = "application/vnd.kubernetes.protobuf"
+
+
+def verb_of(method: str, path: ResourcePath, query: Mapping[str, str]) -> str:
+    """The API verb of a request, as authorization and discovery name it."""
+    if method in ("GET", "HEAD"):
+        if path.name:
+            return "get"
+        return "watch" if requests.flag(query, "watch") else "list"
+    verb = _VERBS.get(method, method.lower())
+    return "deletecollection" if verb == "delete" and not path.name else verb
+
+
+async def handle(context: Context, request: Request, user: User, path: ResourcePath) -> Response:
+    """Answer a request on a resource. Raises ApiError."""
+    verb = verb_of(request.method, path, request.query_params)
+    asked = authorization.Attributes(
+        verb, path.kind.group, path.kind.resource, path.subresource, path.namespace, path.name
+    )
+    authorization.check(context.registry.store, user, asked)
+    if not path.subresource and verb not in path.kind.verbs:
+        raise _not_allowed()
+    if verb == "get" and not path.subresource:
+        return _get(context, request, path)
+    if verb == "list":
+        return _list(context, request, path)
+    if verb == "watch":
+        return _watch(context, request, path)
+    if verb == "delete":
+        return await _delete(context, request, path)
+    if verb == "deletecollection":
+        return await _delete_collection(context, request, path)
+    return await _write(context, request, user, path, verb)
+
+
+def _not_allowed() -> status.ApiError:
+    return status.ApiError(
+        405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {}
+    )
+
+
+def _include(request: Request) -> tables.IncludeObject:
+    return cast(tables.IncludeObject, request.query_params.get("includeObject") or "Metadata")
+
+
+def _read_warnings(kind: Kind) -> list[str]:
+    return [_ENDPOINTS_WARNING] if kind is kinds.ENDPOINTS else []
+
+
+def _reply(
+    context: Context, request: Request, kind: Kind, obj: Object, *, code: int = 200, warnings: Any = ()
+) -> Response:
+    accept = requests.parse_accept(request.headers.get("accept", ""))
+    shown = answers.of_object(kind, obj, accept, now_s=context.registry.clock(), include=_include(request))
+    return answers.answer(shown, code=code, warnings=[*_read_warnings(kind), *warnings])
+
+
+def _get(context: Context, request: Request, path: ResourcePath) -> Response:
+    obj = context.registry.get(path.kind, path.namespace, path.name)
+    return _reply(context, request, path.kind, obj)
+
+
+def _list(context: Context, request: Request, path: ResourcePath) -> Response:
+    page = list_objects(context.registry, path.kind, path.namespace, requests.list_options(request.query_params))
+    accept = requests.parse_accept(request.headers.get("accept", ""))
+    shown = answers.of_list(path.kind, page, accept, now_s=context.registry.clock(), include=_include(request))
+    encoding = request.headers.get("accept-encoding", "")
+    return answers.answer(shown, warnings=_read_warnings(path.kind), accept_encoding=encoding)
+
+
+def _watch(context: Context, request: Request, path: ResourcePath) -> Response:
+    options = requests.watch_options(request.query_params)
+    options.selection.field_selector.check(path.kind)
+    accept = requests.parse_accept(request.headers.get("accept", ""))
+    include = _include(request)
+    response = StreamingResponse(
+        _lines(context, path, options, accept, include),
+        media_type="application/json",
+        headers={"Cache-Control": "no-cache, private"},
+    )
+    for text in _read_warnings(path.kind):
+        response.headers.append("Warning", f'299 - "{text}"')
+    return response
+
+
+async def _lines(
+    context: Context, path: ResourcePath, options: watching.WatchOptions, accept: Accept, include: tables.IncludeObject
+) -> AsyncIterator[bytes]:
+    """Watch events as JSON lines. An error after the start is an ERROR event, as in Kubernetes."""
+    first = True
+    try:
+        async for batch in watching.watch(context.registry, path.kind, path.namespace, options):
+            lines = []
+            for seen in batch:
+                lines.append(_line(context, path.kind, seen, accept, include, first=first))
+                first = False
+            yield b"".join(lines)
+    except status.ApiError as error:
+        yield answers.json_bytes({"type": "ERROR", "object": error.status()})
+
+
+def _line(
+    context: Context,
+    kind: Kind,
+    seen: watching.Seen,
+    accept: Accept,
+    include: tables.IncludeObject,
+    *,
+    first: bool,
+) -> bytes:
+    event = seen.event
+    shared = (kind, event.type) if seen.change is not None and accept.form == "object" else None
+    if shared is not None and seen.change is not None and (known := seen.change.encoded.get(shared)):
+        return known
+    obj: object = event.object
+    if event.type != "BOOKMARK":
+        obj = conversion.from_storage(kind, event.object)
+    if accept.form == "metadata":
+        obj = answers.partial(event.object)
+    elif accept.form == "table":
+        rows = [] if event.type == "BOOKMARK" else [cast(Object, obj)]
+        obj = tables.render(
+            kind,
+            rows,
+            now_s=context.registry.clock(),
+            include_object=include,
+            metadata={"resourceVersion": event.object["metadata"]["resourceVersion"]},
+            with_columns=first,
+        )
+    line = answers.json_bytes({"type": event.type, "object": obj})
+    if shared is not None and seen.change is not None:
+        seen.change.encoded[shared] = line
+    return line
+
+
+async def _body(request: Request, kind: Kind | None = None) -> tuple[Object, list[str]]:
+    """The body of a request as JSON data, and the paths of repeated fields."""
+    content_type = request.headers.get("content-type", "") or "application/json"
+    body = await read_limited(request)
+    if content_type.startswith(_PROTOBUF):
+        from labctl.api import protobuf  # kubectl create is the only client that sends it
+
+        return protobuf.decode(body), []
+    return schema.parse_body(body, content_type, kind=kind.kind if kind else "")
+
+
+async def read_limited(request: Request) -> bytes:
+    """The body, refused as soon as it is too large. Raises ApiError 413."""
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > schema.MAX_BODY_BYTES:
+            text = f"Request entity too large: limit is {schema.MAX_BODY_BYTES}"
+            raise status.ApiError(413, "RequestEntityTooLarge", text)
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+async def _delete_body(request: Request) -> Object:
+    if request.headers.get("content-length") in (None, "0") and "transfer-encoding" not in request.headers:
+        return {}
+    body, _ = await _body(request)
+    return schema.decode_type("meta/v1.DeleteOptions", body).object if body else {}
+
+
+async def _delete(context: Context, request: Request, path: ResourcePath) -> Response:
+    options = requests.delete_options(request.query_params, await _delete_body(request))
+    result = deletion.delete(context.registry, path.kind, path.namespace, path.name, options)
+    return _reply(context, request, path.kind, result)
+
+
+async def _delete_collection(context: Context, request: Request, path: ResourcePath) -> Response:
+    options = requests.delete_options(request.query_params, await _delete_body(request))
+    page = list_objects(context.registry, path.kind, path.namespace, requests.list_options(request.query_params))
+    deleted = deletion.matching(context.registry, path.kind, page.items, options)
+    items = [{k: v for k, v in o.items() if k not in ("kind", "apiVersion")} for o in deleted]
+    meta = {"resourceVersion": str(context.registry.store.revision)}
+    return answers.answer(
+        {"kind": f"{path.kind.kind}List", "apiVersion": path.kind.api_version, "metadata": meta, "items": items}
+    )
+
+
+async def _write(context: Context, request: Request, user: User, path: ResourcePath, verb: str) -> Response:
+    options = requests.write_options(request.query_params, user, request.headers.get("user-agent", ""))
+    registry, kind = context.registry, path.kind
+    if verb == "patch":
+        obj = await _patch(context, request, path, options)
+        return _reply(context, request, kind, obj, warnings=options.warnings)
+    if path.subresource == "scale":
+        return _scale(context, path, verb, (await _body(request))[0] if verb == "update" else {}, options)
+    if verb == "get":
+        return _reply(context, request, kind, registry.get(kind, path.namespace, path.name))
+    creator = subresources.CREATORS.get(path.subresource)
+    body_kind = None if creator else kind
+    data, repeated = await _body(request, body_kind)
+    if creator is not None and verb == "create":
+        namespace = path.namespace
+        result = creator(registry, context.authenticator, namespace, path.name, data)
+        return answers.answer(result, code=201)
+    if kind in reviews.REVIEWS:
+        return answers.answer(reviews.REVIEWS[kind](context, user, path.namespace, data), code=201)
+    wrong = schema.kind_error(kind, data)
+    if wrong is not None:
+        raise wrong
+    data = _without_repeats(kind, data, repeated, options)
+    if verb == "create":
+        obj = registry.create(kind, path.namespace, data, options)
+        return _reply(context, request, kind, obj, code=201, warnings=options.warnings)
+    obj = registry.update(kind, path.namespace, path.name, lambda _: data, options, subresource=path.subresource)
+    return _reply(context, request, kind, obj, warnings=options.warnings)
+
+
+def _without_repeats(kind: Kind, data: Object, repeated: list[str], options: Any) -> Object:
+    errors = [f'duplicate field "{p}"' for p in repeated]
+    if errors and options.field_validation == "Strict":
+        raise schema.strict_error(kind, errors)
+    if options.field_validation == "Warn":
+        options.warnings += errors
+    plain: Object = schema.plain(data)
+    return plain
+
+
+def _scale(context: Context, path: ResourcePath, verb: str, body: Object, options: Any) -> Response:
+    if verb == "get":
+        return answers.answer(subresources.scale_of(context.registry.get(path.kind, path.namespace, path.name)))
+    scale = subresources.rescale(context.registry, path.kind, path.namespace, path.name, lambda _: body, options)
+    return answers.answer(scale)
+
+
+async def _patch(context: Context, request: Request, path: ResourcePath, options: Any) -> Object:
+    patch_type = request.headers.get("content-type", "").partition(";")[0].strip()
+    if patch_type == "application/apply-patch+yaml":
+        raise status.unsupported_media_type(
+            "labctl does not do server-side apply yet; use client-side apply (kubectl apply without --server-side)"
+        )
+    patch = schema.plain(schema.parse_value(await read_limited(request)))
+    registry, kind = context.registry, path.kind
+    if path.subresource == "scale":
+        return subresources.rescale(
+            registry, kind, path.namespace, path.name, lambda s: apply_patch(_SCALE_KIND, s, patch, patch_type), options
+        )
+    return registry.update(
+        kind,
+        path.namespace,
+        path.name,
+        lambda old: apply_patch(kind, old, patch, patch_type),
+        options,
+        subresource=path.subresource,
+    )
+
+
+_SCALE_KIND = kinds.SCALE

@@ -1,0 +1,1 @@
+"""Streams into pods: logs over HTTP, exec and attach over WebSocket."""
