@@ -120,6 +120,7 @@ def config(options: UpOptions, ranges: Ranges, *, nodes: int, credentials: Crede
         proxy_mode=options.proxy_mode,
         pods_network=f"{project}-pods",
         lan_network=f"{project}-lan",
+        state_volume=f"{project}-state",
     )
 
 
