@@ -38,9 +38,9 @@ def answer(data: object, *, code: int = 200, warnings: Iterable[str] = (), accep
     return response
 
 
-def failure(error: ApiError) -> Response:
+def failure(error: ApiError, warnings: Iterable[str] = ()) -> Response:
     """A Status with its HTTP code."""
-    response = answer(error.status(), code=error.code)
+    response = answer(error.status(), code=error.code, warnings=warnings)
     if error.code == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="kubernetes-master"'
     if error.details and error.details.get("retryAfterSeconds"):

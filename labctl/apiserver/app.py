@@ -39,7 +39,7 @@ def _http(context: Context) -> Callable[[Request], Awaitable[Response]]:
             user = context.authenticator.user(request.headers.get("authorization", ""))
             response = await _dispatch(context, request, user)
         except status.ApiError as error:
-            response = answers.failure(error)
+            response = answers.failure(error, handlers.warnings_for(request.url.path))
         except Exception:
             _LOG.exception("%s %s", request.method, request.url.path)
             response = answers.failure(status.internal("labctl met an error of its own; its log tells more"))

@@ -69,6 +69,12 @@ def _read_warnings(kind: Kind) -> list[str]:
     return [_ENDPOINTS_WARNING] if kind is kinds.ENDPOINTS else []
 
 
+def warnings_for(path: str) -> list[str]:
+    """Warnings that come with every answer on a resource, also with a refusal."""
+    resource = requests.parse_path(path)
+    return _read_warnings(resource.kind) if resource else []
+
+
 def _reply(
     context: Context, request: Request, kind: Kind, obj: Object, *, code: int = 200, warnings: Any = ()
 ) -> Response:

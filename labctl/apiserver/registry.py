@@ -66,9 +66,11 @@ class Registry:
         if kind is kinds.POD:
             admission.admit_pod(self.store, obj)
         _raise_invalid(kind, obj, validation.validate_create(kind, obj))
-        if self.store.get(_resource(kind), key_of(obj)) is not None:
-            raise status.already_exists(kind, obj["metadata"]["name"])
+        # Kubernetes allocates before it finds the name taken: a nodePort of one's own double is "already allocated".
         taken = self.services.allocate(obj, None) if kind is kinds.SERVICE else Taken()
+        if self.store.get(_resource(kind), key_of(obj)) is not None:
+            taken.give_back()
+            raise status.already_exists(kind, obj["metadata"]["name"])
         obj["metadata"]["uid"] = str(uuid.uuid4())
         obj["metadata"]["creationTimestamp"] = format_time(self.clock())
         _warn_inert(kind, options)
