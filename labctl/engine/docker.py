@@ -226,6 +226,13 @@ class DockerEngine:
             for piece in splitter.feed(data):
                 yield piece
 
+    async def port_holder(self, port: int, protocol: str) -> str | None:
+        """Name of the container that publishes a host port, or None."""
+        for container in await self._call(lambda c: c.containers()):
+            if any(p.get("PublicPort") == port and p.get("Type") == protocol for p in container.get("Ports") or ()):
+                return str(container["Names"][0]).lstrip("/")
+        return None
+
     async def put_archive(self, container_id: str, path: str, tar: bytes) -> None:
         """Unpack a tar archive inside a container."""
         await self._call(lambda c: c.put_archive(container_id, path, tar))

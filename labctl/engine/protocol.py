@@ -240,6 +240,10 @@ class Engine(Protocol):
         """Log chunks; `since` is Unix seconds. Ends when the container ends, or at once without `follow`."""
         ...
 
+    async def port_holder(self, port: int, protocol: str) -> str | None:
+        """Name of the container that publishes a host port, or None."""
+        ...
+
     async def put_archive(self, container_id: str, path: str, tar: bytes) -> None:
         """Unpack a tar archive inside a container (running or not)."""
         ...

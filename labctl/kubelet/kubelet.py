@@ -27,13 +27,16 @@ from labctl.kubelet.kit import Dialer, Kit
 from labctl.kubelet.mirror import Mirror
 from labctl.kubelet.pod_addresses import PodAddresses
 from labctl.kubelet.pod_directory import PodDirectory
+from labctl.kubelet.pod_state import PodState
 from labctl.kubelet.pod_worker import PodWorker
+from labctl.kubelet.publish import Publisher
 from labctl.kubelet.recorder import Recorder
+from labctl.kubelet.runtime import Runtime
 from labctl.kubelet.specs import Addresses
 
 log = logging.getLogger(__name__)
 
-FOLLOWED = (kinds.POD, kinds.SERVICE, kinds.CONFIG_MAP, kinds.SECRET, kinds.NODE)
+FOLLOWED = (kinds.POD, kinds.SERVICE, kinds.ENDPOINT_SLICE, kinds.CONFIG_MAP, kinds.SECRET, kinds.NODE)
 _ENGINE_RETRY_S = 1.0
 _SAFETY_S = 1.0  # events are asked for from a little before the list was made
 
@@ -66,7 +69,17 @@ class Kubelet:
         self._mirror = Mirror(api, self._on_change)
         self._found: dict[str, list[ContainerState]] = {}  # pod uid -> containers that nobody has adopted yet
         self._kit: Kit | None = None
+        self._publisher: Publisher | None = None
         self._tasks: asyncio.TaskGroup | None = None
+
+    @property
+    def runtime(self) -> Runtime:
+        """Streams into the pods, for the API server."""
+        return Runtime(self._engine, self._dialer, self._state_of)
+
+    def _state_of(self, uid: str) -> PodState | None:
+        worker = self._workers.get(uid)
+        return None if worker is None else worker.state
 
     @property
     def objects(self) -> Mirror:
@@ -85,6 +98,8 @@ class Kubelet:
             tasks.create_task(nodes.heartbeat(self._kit), name="heartbeat")
             await self._mirror.synced()
             await self._remove_orphans()
+            self._publisher = Publisher(self._kit)
+            tasks.create_task(self._publisher.run(), name="publish services")
             tasks.create_task(self._follow_engine(since - _SAFETY_S), name="engine events")
 
     async def _make_kit(self) -> Kit:
@@ -119,6 +134,10 @@ class Kubelet:
             changed = after or before
             assert changed is not None
             self._on_config(kind, changed)
+        elif kind in (kinds.SERVICE, kinds.ENDPOINT_SLICE) and self._publisher is not None:
+            changed = after or before
+            assert changed is not None
+            self._publisher.notify(kind, changed)
 
     def _on_pod(self, before: Object | None, after: Object | None) -> None:
         gone = before if before is not None and (after is None or _uid(after) != _uid(before)) else None
@@ -228,6 +247,8 @@ class Kubelet:
         worker = self._workers.get(event.labels.get(LABEL_POD_UID, ""))
         if worker is not None:
             worker.on_event(event)
+        elif self._publisher is not None:
+            self._publisher.on_event(event)
 
 
 def _uid(obj: Object) -> str:
