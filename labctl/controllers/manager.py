@@ -1,0 +1,46 @@
+"""All controllers in one task group."""
+
+from __future__ import annotations
+
+import asyncio
+
+from labctl.client.protocol import Api
+from labctl.config import LabConfig
+from labctl.controllers.context import Context, Controller, wait_synced
+from labctl.controllers.deployments import Deployments
+from labctl.controllers.endpoints import LegacyEndpoints
+from labctl.controllers.endpointslices import EndpointSlices
+from labctl.controllers.garbage import GarbageCollector
+from labctl.controllers.mirroring import Mirroring
+from labctl.controllers.namespaces import Namespaces
+from labctl.controllers.replicasets import ReplicaSets
+from labctl.controllers.scheduler import Scheduler
+from labctl.controllers.serviceaccounts import ServiceAccounts
+
+
+async def run_all(api: Api, config: LabConfig) -> None:
+    """Run every controller until cancelled."""
+    context = Context(api, config)
+    controllers: list[Controller] = [
+        make(context)
+        for make in (
+            ServiceAccounts,
+            Namespaces,
+            Scheduler,
+            Deployments,
+            ReplicaSets,
+            EndpointSlices,
+            LegacyEndpoints,
+            Mirroring,
+            GarbageCollector,
+        )
+    ]
+    async with asyncio.TaskGroup() as tasks:
+        for informer in context.informers.values():
+            tasks.create_task(informer.run(), name=f"informer {informer.kind}")
+        for name, recorder in context.recorders.items():
+            tasks.create_task(recorder.run(), name=f"events of {name}")
+        # A controller that acted on half a picture would delete and create what it will see a moment later.
+        await wait_synced(context.informers.values())
+        for controller in controllers:
+            tasks.create_task(controller.run(), name=type(controller).__name__)
