@@ -8,6 +8,7 @@ and its event order, and lets a test play the part of the world: `crash` ends a 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -105,6 +106,7 @@ class FakeEngine:
         self.calls: Counter[str] = Counter()
         self.is_down = False
         self._clock = clock
+        self._history: list[EngineEvent] = []
         self._ids = itertools.count(1)
         self._listeners: list[tuple[Mapping[str, str], asyncio.Queue[EngineEvent | None]]] = []
 
@@ -135,7 +137,7 @@ class FakeEngine:
         self.held_ports.add((port, protocol))
 
     def stop_events(self) -> None:
-        """Break the event streams, as a restart of the engine does."""
+        """Break the event streams and forget what was, as a restart of the engine does."""
         for _, queue in self._listeners:
             queue.put_nowait(None)
 
@@ -238,7 +240,9 @@ class FakeEngine:
         except NoSuchContainer:
             return
         if container.ignores_sigterm:
-            await asyncio.sleep(grace_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(grace_s):
+                    await container.ended.wait()
         self._end(container, SIGKILL_CODE if container.ignores_sigterm else SIGTERM_CODE)
 
     async def kill(self, container_id: str, *, signal: str = "KILL") -> None:
@@ -276,14 +280,17 @@ class FakeEngine:
         self._called("list")
         return [c.state for c in self.containers.values() if _carries(c.state.labels, labels)]
 
-    async def events(self, labels: Mapping[str, str], *, since: float | None = None) -> AsyncIterator[EngineEvent]:  # noqa: ARG002  # nothing happened before
+    async def events(self, labels: Mapping[str, str], *, since: float | None = None) -> AsyncIterator[EngineEvent]:
         """Follow container events."""
         self._called("events")
         queue: asyncio.Queue[EngineEvent | None] = asyncio.Queue()
+        for event in self._history:
+            if since is not None and event.time >= since and _carries(event.labels, labels):
+                queue.put_nowait(event)
         self._listeners.append((labels, queue))
         try:
-            while (event := await queue.get()) is not None:
-                yield event
+            while (new := await queue.get()) is not None:
+                yield new
             raise EngineUnreachable("the container engine closed its event stream")
         finally:
             self._listeners.remove((labels, queue))
@@ -292,6 +299,7 @@ class FakeEngine:
         self, action: Literal["start", "die", "destroy", "oom"], container: FakeContainer, exit_code: int | None = None
     ) -> None:
         event = EngineEvent(action, container.id, container.state.labels, exit_code, self._clock())
+        self._history.append(event)
         for labels, queue in self._listeners:
             if _carries(event.labels, labels):
                 queue.put_nowait(event)

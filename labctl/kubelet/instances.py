@@ -66,6 +66,11 @@ class PodInstances:
             return self.sandbox
         return next((i for i in known if i.id == container_id), None)
 
+    def alive(self) -> list[Instance]:
+        """Everything whose process lives as far as we know, the sandbox included."""
+        sandbox = [] if self.sandbox is None or not self.sandbox.is_running else [self.sandbox]
+        return [*sandbox, *self.running()]
+
     def running(self) -> list[Instance]:
         """All containers whose process lives, without the sandbox."""
         return [i for runs in self.containers.values() for i in runs if i.is_running]

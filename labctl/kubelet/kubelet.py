@@ -241,7 +241,25 @@ class Kubelet:
                     self._on_engine_event(event)
             except EngineError as error:
                 log.warning("container engine: %s", error)
-                await self._sleep(_ENGINE_RETRY_S)
+            await self._sleep(_ENGINE_RETRY_S)
+            since = self._clock() - _SAFETY_S
+            await self._look_again()
+
+    async def _look_again(self) -> None:
+        """After a break of the event stream: tell the workers what they missed."""
+        try:
+            found = {c.id: c for c in await self._engine.list({LABEL_LAB: self._config.name})}
+        except EngineError as error:
+            log.warning("container engine: %s", error)
+            return
+        for worker in list(self._workers.values()):
+            for known in worker.state.instances.alive():
+                state = found.get(known.id)
+                if state is None or state.status in ("exited", "dead"):
+                    code = instances.KILLED if state is None else state.exit_code
+                    worker.on_event(EngineEvent("die", known.id, {}, code, self._clock()))
+        if self._publisher is not None:
+            self._publisher.look_again(found)
 
     def _on_engine_event(self, event: EngineEvent) -> None:
         worker = self._workers.get(event.labels.get(LABEL_POD_UID, ""))

@@ -29,7 +29,6 @@ from labctl.kubelet.volumes import EmptyDir, MountError
 
 CREATING, INITIALIZING = "ContainerCreating", "PodInitializing"
 START_ERROR = 128  # the exit code containerd gives to a container whose process could not be started
-_ADDRESS_TRIES = 5
 _TOKEN_RENEWAL = 0.8  # of a token's life, as the kubelet has it
 
 
@@ -152,33 +151,25 @@ class Launcher:
     async def _start_sandbox(self, gate: Gate, attempt: int) -> None:
         state, kit = self._state, self._kit
         place = await self._place()
-        for tries_left in range(_ADDRESS_TRIES - 1, -1, -1):
-            spec = specs.sandbox_spec(state.pod, attempt, state.addresses, place, self._etc_mounts(), self._memory)
-            container_id = await self._create(spec)
-            state.instances.sandbox = Instance(container_id, naming.SANDBOX, attempt, "created")
-            if not gate.created.done():
-                gate.created.set_result(container_id)
-            try:
-                await kit.engine.start(container_id)
-                break
-            except AddressInUse:
-                # Somebody outside the lab's books has the address. Containers that already refer to this sandbox
-                # keep its id, so it cannot be replaced under them: the pod is begun anew.
-                await kit.engine.remove(container_id)
-                state.instances.sandbox = None
-                self.allocate_addresses(keep=False)
-                if gate.created.done() or not tries_left:
-                    raise
+        spec = specs.sandbox_spec(state.pod, attempt, state.addresses, place, self._etc_mounts(), self._memory)
+        container_id = await self._create(spec)
+        state.instances.sandbox = Instance(container_id, naming.SANDBOX, attempt, "created")
+        gate.created.set_result(container_id)
+        try:
+            await kit.engine.start(container_id)
+        except AddressInUse:
+            # Somebody who is not in our books has the address: it stays marked as taken, the next try gets another.
+            state.addresses = Addresses()
+            raise
         state.instances.sandbox = Instance(
             container_id, naming.SANDBOX, attempt, "running", started_at=kit.clock(), image=kit.config.lab_image
         )
         gate.running.set()
 
-    def allocate_addresses(self, *, keep: bool = True) -> None:
-        """Give the pod fresh addresses from its node's range; without `keep` the old ones stay marked as taken."""
+    def allocate_addresses(self) -> None:
+        """Give the pod fresh addresses from its node's range."""
         state, kit = self._state, self._kit
-        if keep:
-            self.release_addresses()
+        self.release_addresses()
         if state.pod["spec"].get("hostNetwork"):
             return
         ipv4 = kit.addresses[state.node.name].allocate()

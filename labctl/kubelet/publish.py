@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from labctl.api import kinds
@@ -100,6 +100,14 @@ class Publisher:
             assert self._tasks is not None or not self._entries
             if self._tasks is not None:
                 self._tasks.create_task(self._nodes_changed(), name="nodes changed")
+
+    def look_again(self, found: Mapping[str, ContainerState]) -> None:
+        """After a break of the event stream: `found` are the lab's containers by id."""
+        for key, entry in self._entries.items():
+            state = found.get(entry.container_id)
+            if entry.is_running and (state is None or state.status != "running"):
+                entry.is_running, entry.rules = False, ""
+                self._wake(key)
 
     def _wake(self, key: ObjectKey) -> None:
         assert self._tasks is not None
