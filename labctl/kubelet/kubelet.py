@@ -10,12 +10,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 from labctl.api import kinds
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object
 from labctl.api.times import Clock
+from labctl.client.events import EventRecorder
 from labctl.client.protocol import Api
 from labctl.config import LABEL_LAB, LABEL_POD_UID, LABEL_ROLE, LabConfig
 from labctl.engine.errors import EngineError
@@ -49,8 +51,8 @@ class Kubelet:
         api: Api,
         engine: Engine,
         config: LabConfig,
-        recorder: Recorder,
         *,
+        recorder: Recorder | None = None,
         dialer: Dialer | None = None,
         root: Path | None = None,
         clock: Clock = time.time,
@@ -59,7 +61,8 @@ class Kubelet:
         self._api = api
         self._engine = engine
         self._config = config
-        self._recorder = recorder
+        self._recorder = recorder or EventRecorder(api, "kubelet", clock=clock)
+        self._service_recorder = recorder or EventRecorder(api, "service-controller", clock=clock)
         self._dialer = dialer or NodeDialer(config)
         self._root = root or Path(config.state_path).parent / "pods"
         self._clock = clock
@@ -91,6 +94,9 @@ class Kubelet:
         self._kit = await self._make_kit()
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
+            for recorder in (self._recorder, self._service_recorder):
+                if isinstance(recorder, EventRecorder):
+                    tasks.create_task(recorder.run(), name="write events")
             since = self._clock()
             await self._read_containers()
             for kind in FOLLOWED:
@@ -98,7 +104,7 @@ class Kubelet:
             tasks.create_task(nodes.heartbeat(self._kit), name="heartbeat")
             await self._mirror.synced()
             await self._remove_orphans()
-            self._publisher = Publisher(self._kit)
+            self._publisher = Publisher(replace(self._kit, recorder=self._service_recorder))
             tasks.create_task(self._publisher.run(), name="publish services")
             tasks.create_task(self._follow_engine(since - _SAFETY_S), name="engine events")
 

@@ -91,7 +91,7 @@ class World:
     async def start(self, config: LabConfig = CONFIG) -> None:
         """Start (or restart) the kubelet."""
         self.kubelet = Kubelet(
-            self.api, self.engine, config, self.events, dialer=self.dialer, root=self.root, clock=self.now
+            self.api, self.engine, config, recorder=self.events, dialer=self.dialer, root=self.root, clock=self.now
         )
         self._running = asyncio.create_task(self.kubelet.run())
         await settle()

@@ -134,7 +134,8 @@ class FakeApi:
         if send_initial_events:
             for obj in self.objects.get(kind, {}).values():
                 queue.put_nowait(WatchEvent("ADDED", obj))
-            end = {"metadata": {"resourceVersion": str(next(self._revision))}}
+            annotations = {"k8s.io/initial-events-end": "true"}
+            end = {"metadata": {"resourceVersion": str(next(self._revision)), "annotations": annotations}}
             queue.put_nowait(WatchEvent("BOOKMARK", end))
         self._watchers.setdefault(kind, []).append(queue)
         try:
