@@ -47,7 +47,7 @@ class Entry:
     is_running: bool = False
     digest: str = ""
     rules: str = ""
-    told: str = ""  # the last complaint, so that it is not repeated at every try
+    told: tuple[int, str] | None = None  # the last complaint's port and Service, so that it is not repeated
     task: asyncio.Task[None] | None = None
 
 
@@ -202,7 +202,7 @@ class Publisher:
             entry.is_running = True
         if entry.rules != rules:
             await self._replace_rules(entry, rules)
-        entry.told = ""
+        entry.told = None
         if wanted.is_load_balancer:
             await self._set_ingress(service, INGRESS)
 
@@ -279,10 +279,11 @@ class Publisher:
     async def _complain(self, service: Object, wanted: Published, entry: Entry, error: PortUnavailable) -> None:
         """Leave the Service pending and say who holds its port."""
         port = next((p for p in wanted.ports if p.port == error.port), wanted.ports[0])
-        holder = error.text if error.text.startswith("service ") else await self._find_holder(port)
-        message = f"port {port} of 127.0.0.1 is held by {holder}: free it, or change the Service's port"
-        if entry.told != message:
-            entry.told = message
+        other = error.text if error.text.startswith("service ") else ""
+        if entry.told != (port.port, other):
+            entry.told = (port.port, other)
+            holder = other or await self._find_holder(port)
+            message = f"port {port} of 127.0.0.1 is held by {holder}: free it, or change the Service's port"
             text = f"Error syncing load balancer: failed to ensure load balancer: {message}"
             self._kit.recorder.event(service, "Warning", "SyncLoadBalancerFailed", text)
         if wanted.is_load_balancer:

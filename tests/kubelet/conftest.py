@@ -81,6 +81,7 @@ class World:
         self.events = Recorded()
         self.dialer = FakeDialer()
         self.root = root / "pods"
+        self.holder = ""  # what the helper finds that looks for a port's holder
         self.kubelet: Kubelet
         self._running: asyncio.Task[None] | None = None
 
