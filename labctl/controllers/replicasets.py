@@ -190,7 +190,7 @@ def _is_active(pod: Object) -> bool:
 def _available(pod: Object, min_ready_s: int, now_s: float) -> bool:
     from labctl.api.times import to_unix
 
-    since = condition_of(pod, "Ready").get("lastTransitionTime")
+    since: str | None = condition_of(pod, "Ready").get("lastTransitionTime")
     return not min_ready_s or (bool(since) and now_s - to_unix(since) >= min_ready_s)
 
 

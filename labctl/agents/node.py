@@ -1,0 +1,122 @@
+"""A node container's agent: `python -m labctl.agents.node`.
+
+Makes the container a router, watches Services, EndpointSlices and Nodes like kube-proxy, and programs the packet filter. Rules
+keep working while the API server is away, and while this agent is restarted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from pathlib import Path
+
+from labctl.agents.health import HealthServers
+from labctl.agents.tunnel import Tunnel
+from labctl.api import kinds
+from labctl.client.http import HttpApi
+from labctl.client.informer import Informer
+from labctl.config import NET_SYSCTLS, LabConfig, NodeConfig
+from labctl.proxy import node_setup
+from labctl.proxy.iptables.rules import rules
+from labctl.proxy.model import ServicePort, group_slices, service_ports
+from labctl.proxy.restore import Tables, tables_of
+from labctl.proxy.runner import CommandFailed, run
+from labctl.proxy.sync import Syncer
+
+_LOG = logging.getLogger("labctl.node")
+_ZONE = "topology.kubernetes.io/zone"
+
+
+class Agent:
+    """The agent of one node."""
+
+    def __init__(self, config: LabConfig) -> None:
+        self._config = config
+        self._node = next(n for n in config.nodes if n.name == config.node)
+        api = HttpApi(
+            config.server,
+            token=config.credentials.node_token,
+            ca_certificate=config.credentials.ca_certificate,
+            user_agent="labctl-node",
+        )
+        self._syncer = Syncer(run, self._wanted)
+        self._services = Informer(api, kinds.SERVICE, self._changed)
+        self._slices = Informer(api, kinds.ENDPOINT_SLICE, self._changed)
+        self._nodes = Informer(api, kinds.NODE, self._changed)
+        self._health = HealthServers(lambda: self._syncer.last_error)
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        await set_up(self._config, self._node)
+        async with asyncio.TaskGroup() as tasks:
+            for informer in (self._services, self._slices, self._nodes):
+                tasks.create_task(informer.run(), name=f"informer {informer.kind}")
+            tasks.create_task(Tunnel(self._config, self._node).run(self._node.address), name="tunnel")
+            tasks.create_task(self._health.run(), name="health")
+            await asyncio.gather(self._services.synced(), self._slices.synced())
+            self._syncer.notify()
+            await self._syncer.run()
+
+    def _changed(self, *_: object) -> None:
+        if self._services.is_synced and self._slices.is_synced:
+            self._syncer.notify()
+
+    def _wanted(self) -> tuple[list[ServicePort], Tables]:
+        ports = service_ports(
+            self._services.objects.values(), group_slices(self._slices.objects.values()), node=self._node.name
+        )
+        self._health.update(ports)
+        made = rules(ports, node=self._node.name, pod_cidr=self._config.pod_cidr, zone=self._zone())
+        return ports, tables_of(made)
+
+    def _zone(self) -> str:
+        node = self._nodes.get("", self._node.name)
+        labels: dict[str, str] = (node or {}).get("metadata", {}).get("labels") or {}
+        return labels.get(_ZONE, "")
+
+
+async def set_up(config: LabConfig, node: NodeConfig) -> None:
+    """Make this container a router; each step may be repeated."""
+    write_sysctls(Path(NET_SYSCTLS))
+    for route in node_setup.routes(config, node):
+        await run("ip", "route", "replace", *route)
+    await run("iptables-restore", "-w", "5", "--noflush", stdin=node_setup.guard_rules(config))
+    for table, chain, rule in node_setup.JUMPS:
+        try:
+            await run("iptables", "-w", "5", "-t", table, "-C", chain, *rule)
+        except CommandFailed:
+            await run("iptables", "-w", "5", "-t", table, "-A", chain, *rule)
+
+
+def write_sysctls(root: Path) -> None:
+    """Forwarding on, redirects off: a redirect would send a pod's first packets past its node."""
+    for name, value in node_setup.SYSCTLS.items():
+        _write(root / name, value)
+    for interface in (root / "ipv4" / "conf").iterdir():
+        for name, value in node_setup.PER_INTERFACE.items():
+            _write(interface / name, value)
+
+
+def _write(path: Path, value: str) -> None:
+    try:
+        if path.read_text().strip() != value:
+            path.write_text(value)
+    except OSError as error:
+        _LOG.warning("%s stays as it is: %s", path, error)
+
+
+async def main() -> None:
+    """Run the agent until SIGTERM."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    with contextlib.suppress(asyncio.CancelledError):
+        await Agent(LabConfig.from_environment()).run()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

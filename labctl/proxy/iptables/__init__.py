@@ -1,0 +1,1 @@
+"""kube-proxy's iptables mode: chains, names and rules as kube-proxy 1.36 writes them."""

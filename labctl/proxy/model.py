@@ -1,0 +1,236 @@
+"""What the rules are made of: service ports and their endpoints on one node. Pure.
+
+Follows pkg/proxy (serviceport.go, endpointslicecache.go, topology.go) of Kubernetes 1.36.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from labctl.api.objects import Object, ObjectKey, key_of
+
+SERVICE_NAME = "kubernetes.io/service-name"
+_OTHER_PROXY = "service.kubernetes.io/service-proxy-name"
+_HEADLESS = "service.kubernetes.io/headless"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Endpoint:
+    """One address and port behind a service port."""
+
+    ip: str
+    port: int
+    is_local: bool = False
+    ready: bool = True
+    serving: bool = True
+    terminating: bool = False
+    node: str = ""
+    zone_hints: frozenset[str] = frozenset()
+    node_hints: frozenset[str] = frozenset()
+
+    def __str__(self) -> str:
+        return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePort:
+    """One port of a Service, in one address family. Protocols are lower case, as rules have them."""
+
+    namespace: str
+    name: str
+    port_name: str
+    protocol: str
+    cluster_ip: str
+    port: int
+    node_port: int = 0
+    external_ips: tuple[str, ...] = ()
+    load_balancer_ips: tuple[str, ...] = ()
+    source_ranges: tuple[str, ...] = ()
+    affinity_s: int = 0
+    external_local: bool = False
+    internal_local: bool = False
+    health_check_port: int = 0
+    endpoints: tuple[Endpoint, ...] = field(default=(), compare=True)
+
+    @property
+    def full_name(self) -> str:
+        """`namespace/name:port`, as comments and hashes have it."""
+        base = f"{self.namespace}/{self.name}"
+        return f"{base}:{self.port_name}" if self.port_name else base
+
+    @property
+    def is_external(self) -> bool:
+        """Whether it is reachable from outside the cluster."""
+        return bool(self.node_port or self.external_ips or self.load_balancer_ips)
+
+    @property
+    def uses_cluster_endpoints(self) -> bool:
+        """Whether any of its traffic may go to all nodes."""
+        return not self.internal_local or (self.is_external and not self.external_local)
+
+    @property
+    def uses_local_endpoints(self) -> bool:
+        """Whether any of its traffic must stay on the node."""
+        return self.internal_local or (self.is_external and self.external_local)
+
+
+@dataclass(frozen=True, slots=True)
+class Categorised:
+    """Endpoints by use: `cluster` for policy Cluster, `local` for Local, `all_reachable` is both without doubles."""
+
+    cluster: tuple[Endpoint, ...]
+    local: tuple[Endpoint, ...]
+    all_reachable: tuple[Endpoint, ...]
+    has_any: bool
+
+
+def categorise(port: ServicePort, *, node: str, zone: str = "") -> Categorised:
+    """CategorizeEndpoints: ready ones, or (only if there are none) those that terminate but still serve."""
+    cluster: tuple[Endpoint, ...] = ()
+    local: tuple[Endpoint, ...] = ()
+    if port.uses_cluster_endpoints:
+        hinted = _hinted(port.endpoints, node=node, zone=zone)
+        cluster = tuple(e for e in port.endpoints if e.ready and (hinted is None or e in hinted))
+        if not cluster:
+            cluster = tuple(e for e in port.endpoints if e.serving and e.terminating)
+    if port.uses_local_endpoints:
+        local = tuple(e for e in port.endpoints if e.ready and e.is_local)
+        if not local:
+            local = tuple(e for e in port.endpoints if e.serving and e.terminating and e.is_local)
+    has_any = bool(cluster) or any(e.ready or (e.serving and e.terminating) for e in port.endpoints)
+    merged = tuple(dict.fromkeys((*cluster, *local)))
+    return Categorised(cluster, local, tuple(sorted(merged, key=_order)), has_any)
+
+
+def _hinted(endpoints: Iterable[Endpoint], *, node: str, zone: str) -> frozenset[Endpoint] | None:
+    """Endpoints that are meant for this node or its zone; None when hints are absent or leave nothing."""
+    ready = [e for e in endpoints if e.ready]
+    if ready and all(e.node_hints for e in ready):
+        mine = frozenset(e for e in ready if node in e.node_hints)
+        if mine:
+            return mine
+    if zone and ready and all(e.zone_hints for e in ready):
+        return frozenset(e for e in ready if zone in e.zone_hints) or None
+    return None
+
+
+def _order(endpoint: Endpoint) -> tuple[Any, ...]:
+    return str(endpoint), endpoint
+
+
+def service_ports(
+    services: Iterable[Object],
+    slices: Mapping[ObjectKey, Iterable[Object]],
+    *,
+    node: str,
+    family: str = "IPv4",
+) -> list[ServicePort]:
+    """All service ports that a proxy programs. `slices` are grouped by the key of their Service."""
+    found = []
+    for service in services:
+        if _skipped(service):
+            continue
+        address = _address(service, family)
+        if address:
+            mine = list(slices.get(key_of(service), ()))
+            found += [
+                _service_port(service, p, address, mine, node=node, family=family) for p in service["spec"]["ports"]
+            ]
+    return found
+
+
+def group_slices(slices: Iterable[Object]) -> dict[ObjectKey, list[Object]]:
+    """Slices by the key of the Service they belong to."""
+    grouped: dict[ObjectKey, list[Object]] = {}
+    for slice_ in slices:
+        name = (slice_["metadata"].get("labels") or {}).get(SERVICE_NAME)
+        if name:
+            grouped.setdefault(ObjectKey(key_of(slice_).namespace, name), []).append(slice_)
+    return grouped
+
+
+def _skipped(service: Object) -> bool:
+    labels = service["metadata"].get("labels") or {}
+    spec = service["spec"]
+    return _OTHER_PROXY in labels or spec.get("clusterIP") in ("", "None", None) or spec.get("type") == "ExternalName"
+
+
+def _address(service: Object, family: str) -> str:
+    wanted = 6 if family == "IPv6" else 4
+    addresses = service["spec"].get("clusterIPs") or [service["spec"]["clusterIP"]]
+    return next((a for a in addresses if (6 if ":" in a else 4) == wanted), "")
+
+
+def _service_port(
+    service: Object, port: Object, address: str, slices: list[Object], *, node: str, family: str
+) -> ServicePort:
+    spec, key = service["spec"], key_of(service)
+    version = 6 if family == "IPv6" else 4
+    affinity = ((spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}).get("timeoutSeconds", 10800)
+    external = spec.get("type") in ("NodePort", "LoadBalancer") or bool(spec.get("externalIPs"))
+    ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
+    protocol = port.get("protocol", "TCP")
+    return ServicePort(
+        key.namespace,
+        key.name,
+        port.get("name") or "",
+        protocol.lower(),
+        address,
+        port["port"],
+        node_port=port.get("nodePort") or 0,
+        external_ips=tuple(a for a in spec.get("externalIPs") or () if _version(a) == version),
+        load_balancer_ips=tuple(
+            i["ip"] for i in ingress if i.get("ip") and i.get("ipMode") != "Proxy" and _version(i["ip"]) == version
+        ),
+        source_ranges=tuple(
+            c.strip() for c in spec.get("loadBalancerSourceRanges") or () if _version(c.partition("/")[0]) == version
+        ),
+        affinity_s=affinity if spec.get("sessionAffinity") == "ClientIP" else 0,
+        external_local=external and spec.get("externalTrafficPolicy") == "Local",
+        internal_local=spec.get("internalTrafficPolicy") == "Local",
+        health_check_port=spec.get("healthCheckNodePort") or 0,
+        endpoints=_endpoints(slices, port.get("name") or "", protocol, node=node, family=family),
+    )
+
+
+def _version(address: str) -> int:
+    return 6 if ":" in address else 4
+
+
+def _endpoints(slices: list[Object], port_name: str, protocol: str, *, node: str, family: str) -> tuple[Endpoint, ...]:
+    found: dict[tuple[str, int], Endpoint] = {}
+    for slice_ in slices:
+        if slice_.get("addressType") != family:
+            continue
+        for port in slice_.get("ports") or ():
+            if (port.get("name") or "") != port_name or port.get("protocol", "TCP") != protocol or not port.get("port"):
+                continue
+            for raw in slice_.get("endpoints") or ():
+                endpoint = _endpoint(raw, port["port"], node=node)
+                if endpoint is not None:
+                    found[endpoint.ip, endpoint.port] = endpoint
+    return tuple(sorted(found.values(), key=_order))
+
+
+def _endpoint(raw: Object, port: int, *, node: str) -> Endpoint | None:
+    address = str(ipaddress.ip_address(raw["addresses"][0]))
+    parsed = ipaddress.ip_address(address)
+    if parsed.is_loopback or parsed.is_link_local or parsed.is_unspecified:
+        return None  # never from the API server, which refuses them; but rules must not trust that
+    conditions, hints = raw.get("conditions") or {}, raw.get("hints") or {}
+    ready = conditions.get("ready") is not False
+    serving = conditions.get("serving")
+    return Endpoint(
+        address,
+        port,
+        is_local=raw.get("nodeName") == node,
+        ready=ready,
+        serving=ready if serving is None else serving,
+        terminating=bool(conditions.get("terminating")),
+        node=raw.get("nodeName") or "",
+        zone_hints=frozenset(z["name"] for z in hints.get("forZones") or ()),
+        node_hints=frozenset(n["name"] for n in hints.get("forNodes") or ()),
+    )

@@ -1,0 +1,55 @@
+"""What a node is before any Service exists: a router between pods, other nodes and the LAN. Pure texts and lists.
+
+Chains of labctl's own carry its name, so that they are never mistaken for kube-proxy's.
+"""
+
+from __future__ import annotations
+
+from labctl.config import LabConfig, NodeConfig
+
+MASQUERADE = "LABCTL-MASQ"
+GUARD = "LABCTL-GUARD"
+
+SYSCTLS = {
+    "ipv4/ip_forward": "1",
+    "ipv4/conf/all/send_redirects": "0",
+    "ipv4/conf/default/send_redirects": "0",
+    "ipv4/conf/all/route_localnet": "1",  # NodePorts on the node's 127.0.0.1
+    "ipv4/conf/all/rp_filter": "0",
+    "ipv4/conf/default/rp_filter": "0",
+    "netfilter/nf_conntrack_tcp_be_liberal": "1",
+}
+PER_INTERFACE = {"send_redirects": "0", "rp_filter": "0", "route_localnet": "1"}
+
+
+def routes(config: LabConfig, node: NodeConfig) -> list[tuple[str, ...]]:
+    """Arguments of `ip route replace`: to each other node's pods through that node."""
+    return [(n.pod_cidr, "via", n.pod_address) for n in config.nodes if n.name != node.name]
+
+
+def guard_rules(config: LabConfig) -> str:
+    """An iptables-restore text: masquerading, and what must never leave the node.
+
+    Pods' packets to anything beyond the pods' range get the node's address. A service address that is still a service address
+    when it is about to be forwarded belongs to no Service or port: it is dropped here, as it hangs in a real cluster.
+    """
+    lines = [
+        "*nat",
+        f":{MASQUERADE} - [0:0]",
+        f'-A {MASQUERADE} -s {config.pod_cidr} ! -d {config.pod_cidr} -m comment --comment "labctl: pods leave with the '
+        "node's address\" -j MASQUERADE --random-fully",
+        "COMMIT",
+        "*filter",
+        f":{GUARD} - [0:0]",
+        f'-A {GUARD} -d {config.service_cidr} -m comment --comment "labctl: no Service has this address and port" -j DROP',
+        "COMMIT\n",
+    ]
+    return "\n".join(lines)
+
+
+# Our jumps: (table, chain, arguments). The guard comes last, after kube-proxy's REJECTs.
+JUMPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("nat", "POSTROUTING", ("-j", MASQUERADE)),
+    ("filter", "FORWARD", ("-j", GUARD)),
+    ("filter", "OUTPUT", ("-j", GUARD)),
+)
