@@ -79,7 +79,7 @@ def nodes_missing(record: Record) -> str:
     return f"{', '.join(missing)} not Ready" if missing else ""
 
 
-def dns_missing(client: docker.DockerClient, record: Record) -> str:
+def dns_missing(client: docker.DockerClient, record: Record, *, lookups: int = 20) -> str:
     """Why a pod's lookup through the Service address of DNS fails, or nothing.
 
     The lookup is made inside a pod of kube-system (any lab has one, CoreDNS itself): its packets pass a node's rules
@@ -93,7 +93,7 @@ def dns_missing(client: docker.DockerClient, record: Record) -> str:
     name = f"kubernetes.default.svc.{record.config.cluster_domain}."
     # One exec with a loop inside: a hundred lookups cost less than a second exec. Unanswered lookups end after 0.3 s.
     lookup = f"timeout 0.3 nslookup -type=a {name} {record.config.dns_address} >/tmp/.dns 2>&1"
-    loop = f"for i in $(seq 20); do {lookup} && exit 0; sleep 0.02; done; tail -n 1 /tmp/.dns; exit 1"
+    loop = f"for i in $(seq {lookups}); do {lookup} && exit 0; sleep 0.02; done; tail -n 1 /tmp/.dns; exit 1"
     with engine.translated("looking a name up in a pod"):
         execution = client.api.exec_create(sandboxes[0]["Id"], ["sh", "-c", loop])["Id"]
         said = client.api.exec_start(execution).decode(errors="replace").strip()
