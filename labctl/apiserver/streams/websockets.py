@@ -53,9 +53,7 @@ async def _relay(websocket: WebSocket, stream: ExecStream) -> None:
     try:
         async with asyncio.TaskGroup() as tasks:
             reader = tasks.create_task(_from_client(websocket, stream), name="exec: from the client")
-            async for name, data in stream.output():
-                await websocket.send_bytes(bytes([STDOUT if name == "stdout" else STDERR]) + data)
-            ended = exit_status(await stream.exit_code())
+            ended = await _send_output(websocket, stream)
             await websocket.send_bytes(bytes([ERROR]) + orjson.dumps(ended))
             reader.cancel()
     except* (WebSocketDisconnect, ConnectionError):
@@ -64,6 +62,17 @@ async def _relay(websocket: WebSocket, stream: ExecStream) -> None:
         await stream.close()
     with suppress(RuntimeError):  # already closed by the client
         await websocket.close()
+
+
+async def _send_output(websocket: WebSocket, stream: ExecStream) -> Object:
+    """Send what the process says; returns the Status of its end."""
+    try:
+        async for name, data in stream.output():
+            await websocket.send_bytes(bytes([STDOUT if name == "stdout" else STDERR]) + data)
+        return exit_status(await stream.exit_code())
+    except status.ApiError as error:
+        # The process never began. A kubelet's error passes two servers, and each says that it is internal.
+        return status.internal(error.message).status()
 
 
 async def _from_client(websocket: WebSocket, stream: ExecStream) -> None:
