@@ -338,14 +338,14 @@ class FakeEngine:
         """Log chunks, one for each `say`."""
         self._called("logs")
         container = self._get(container_id)
-        chunks = container.log if tail is None else container.log[len(container.log) - tail :]
-        for chunk in list(chunks):
-            yield chunk
-        seen = len(container.log)
-        if follow and container.state.status == "running":
+        seen = 0 if tail is None else max(0, len(container.log) - tail)
+        while True:
+            while seen < len(container.log):
+                yield container.log[seen]
+                seen += 1
+            if not follow or container.state.status != "running":
+                return
             await container.ended.wait()
-            for chunk in container.log[seen:]:
-                yield chunk
 
     async def port_holder(self, port: int, protocol: str) -> str | None:
         """Name of the container that publishes a host port."""

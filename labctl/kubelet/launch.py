@@ -187,6 +187,8 @@ class Launcher:
 
     async def _place(self) -> Place:
         spec = self._state.pod["spec"]
+        if spec.get("hostIPC"):
+            raise EngineError("labctl has no hostIPC pods: nodes are containers with an IPC namespace of their own")
         node_container = ""
         if spec.get("hostNetwork") or spec.get("hostPID"):
             node_container = await self._kit.node_container(self._state.node)

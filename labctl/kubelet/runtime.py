@@ -108,7 +108,7 @@ class Runtime:
         if current is not None and current.state == "created":
             current, previous = previous, None
         if options.previous:
-            ended = previous if previous is not None else _waiting_to_restart(state, current)
+            ended = _waiting_to_restart(state, current) or previous
             if ended is None:
                 raise status.bad_request(f"previous terminated {where} not found")
             return ended
@@ -134,7 +134,7 @@ class Runtime:
         if sandbox is None or not sandbox.is_running:
             raise status.internal(f"pod {pod['metadata']['name']} has no running sandbox")
         with _as_internal(f"error forwarding port {port} to pod {pod['metadata']['uid']}"):
-            relay = await self._engine.exec(sandbox.id, ("nc", "-N", "127.0.0.1", str(port)), stdin=True)
+            relay = await self._engine.exec(sandbox.id, ("busybox", "nc", "127.0.0.1", str(port)), stdin=True)
         return await RelayTransport.streams(relay, port)
 
 

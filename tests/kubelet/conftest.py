@@ -61,15 +61,16 @@ class _Sink(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.data = b""
+        self._is_closed = False
 
     def write(self, data: bytes | bytearray | memoryview[int]) -> None:
         self.data += bytes(data)
 
     def is_closing(self) -> bool:
-        return False
+        return self._is_closed
 
     def close(self) -> None:
-        pass
+        self._is_closed = True
 
 
 class World:

@@ -6,7 +6,7 @@ import pytest
 
 from labctl.api import kinds
 from labctl.api.objects import Object
-from labctl.engine.fake import FakeContainer
+from labctl.engine.fake import FakeContainer, Output, Program
 from tests.kubelet.conftest import CONFIG, World, settle
 
 pytestmark = [pytest.mark.looptime, pytest.mark.asyncio]
@@ -37,6 +37,14 @@ def ingress(world: World, name: str) -> list[Object]:
 
 def rules(world: World, name: str) -> str:
     return balancer(world, name).spec.env["RULES"]
+
+
+def recorder_into(sent: list[bytes]) -> Program:
+    def record(data: bytes) -> tuple[Output, int]:
+        sent.append(data)
+        return [], 0
+
+    return record
 
 
 @pytest.fixture
@@ -178,7 +186,7 @@ async def test_a_killed_load_balancer_comes_back(world: World) -> None:
 
 async def test_with_policy_local_only_nodes_with_endpoints_are_sent_traffic(world: World) -> None:
     sent: list[bytes] = []
-    world.engine.programs[("iptables-restore",)] = lambda data: (sent.append(data) or [], 0)
+    world.engine.programs[("iptables-restore",)] = recorder_into(sent)
     await world.start()
     world.api.put(kinds.SERVICE, service("web", externalTrafficPolicy="Local"))
     await settle()
@@ -194,7 +202,7 @@ async def test_with_policy_local_only_nodes_with_endpoints_are_sent_traffic(worl
 
 async def test_a_node_that_goes_down_gets_no_more_traffic(world: World) -> None:
     sent: list[bytes] = []
-    world.engine.programs[("iptables-restore",)] = lambda data: (sent.append(data) or [], 0)
+    world.engine.programs[("iptables-restore",)] = recorder_into(sent)
     await world.start()
     await world.add_node_container("node-1", "192.168.123.11")
     await world.add_node_container("node-2", "192.168.123.12")
