@@ -14,20 +14,24 @@ from typing import Literal
 from labctl.api import kinds
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object
-from labctl.api.tables import cluster, network, pods, simple, workloads
-from labctl.api.tables.columns import Column, Printer, definitions
+from labctl.api.tables import autoscalers, cluster, network, pods, simple, workloads
+from labctl.api.tables.columns import Column, Printer
 
 IncludeObject = Literal["None", "Metadata", "Object"]
 
 _PRINTERS: dict[Kind, Printer] = {
-    kinds.POD: pods.PRINTER,
+    kinds.POD: pods.PODS,
     kinds.SERVICE: network.SERVICES,
     kinds.ENDPOINTS: network.ENDPOINTS,
     kinds.ENDPOINT_SLICE: network.ENDPOINT_SLICES,
     kinds.INGRESS: network.INGRESSES,
+    kinds.INGRESS_CLASS: network.INGRESS_CLASSES,
     kinds.NETWORK_POLICY: network.NETWORK_POLICIES,
+    kinds.SERVICE_CIDR: network.SERVICE_CIDRS,
+    kinds.IP_ADDRESS: network.IP_ADDRESSES,
     kinds.DEPLOYMENT: workloads.DEPLOYMENTS,
     kinds.REPLICA_SET: workloads.REPLICA_SETS,
+    kinds.SCALE: workloads.SCALES,
     kinds.NODE: cluster.NODES,
     kinds.NAMESPACE: cluster.NAMESPACES,
     kinds.EVENT: cluster.EVENTS,
@@ -35,14 +39,12 @@ _PRINTERS: dict[Kind, Printer] = {
     kinds.CONFIG_MAP: simple.CONFIG_MAPS,
     kinds.SECRET: simple.SECRETS,
     kinds.SERVICE_ACCOUNT: simple.SERVICE_ACCOUNTS,
-    kinds.ROLE: simple.CREATED,
-    kinds.CLUSTER_ROLE: simple.CREATED,
     kinds.ROLE_BINDING: simple.BINDINGS,
     kinds.CLUSTER_ROLE_BINDING: simple.BINDINGS,
     kinds.PRIORITY_CLASS: simple.PRIORITY_CLASSES,
     kinds.STORAGE_CLASS: simple.STORAGE_CLASSES,
     kinds.POD_DISRUPTION_BUDGET: simple.DISRUPTION_BUDGETS,
-    kinds.HORIZONTAL_POD_AUTOSCALER: simple.AUTOSCALERS,
+    kinds.HORIZONTAL_POD_AUTOSCALER: autoscalers.AUTOSCALERS,
     kinds.RESOURCE_QUOTA: simple.QUOTAS,
 }
 
@@ -61,6 +63,8 @@ def render(
     rows = []
     for obj in objects:
         row: Object = {"cells": printer.cells(obj, now_s)}
+        if printer.conditions is not None and (conditions := printer.conditions(obj)):
+            row["conditions"] = conditions
         if include_object == "Metadata":
             row["object"] = {
                 "kind": "PartialObjectMetadata",
@@ -74,7 +78,7 @@ def render(
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",
         "metadata": metadata or {},
-        "columnDefinitions": definitions(printer.columns) if with_columns else None,
+        "columnDefinitions": [c.definition() for c in printer.columns] if with_columns else None,
         "rows": rows,
     }
 

@@ -6,57 +6,58 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from labctl.api import selectors
 from labctl.api.objects import Object
 from labctl.api.times import age_s, human_duration
 
 NONE = "<none>"
 UNKNOWN = "<unknown>"
+UNSET = "<unset>"
+
+WIDE = 1
+"""Priority of the columns that `-o wide` adds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: `type` is string, integer or date in JSON schema's words, priority 1 is for `-o wide`."""
+    """One column of a Table; `type` and `format` are OpenAPI's words."""
 
     name: str
+    description: str
     priority: int = 0
     type: str = "string"
     format: str = ""
 
+    def definition(self) -> Object:
+        """The column as a Table lists it."""
+        return {
+            "name": self.name,
+            "type": self.type,
+            "format": self.format,
+            "description": self.description,
+            "priority": self.priority,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Printer:
-    """The columns of a kind and the function that fills them from an object and the time (Unix seconds)."""
+    """The columns of a kind and the function that fills them from an object and the time (Unix seconds).
+
+    `conditions` gives the row's conditions; clients grey out rows whose condition Completed is true.
+    """
 
     columns: Sequence[Column]
     cells: Callable[[Object, float], list[Any]]
+    conditions: Callable[[Object], list[Object]] | None = None
 
 
-NAME = Column("Name", format="name")
-AGE = Column("Age")
-
-
-def columns(*names: str, wide: Sequence[str] = ()) -> tuple[Column, ...]:
-    """Name, the named columns, and those of `-o wide`; a name with a trailing # holds integers."""
-    made = [_column(n, 0) for n in names] + [_column(n, 1) for n in wide]
-    return (NAME, *made)
-
-
-def _column(name: str, priority: int) -> Column:
-    return Column(name.rstrip("#"), priority, "integer" if name.endswith("#") else "string")
-
-
-def definitions(listed: Sequence[Column]) -> list[Object]:
-    """columnDefinitions of a Table."""
-    return [
-        {
-            "name": c.name,
-            "type": c.type,
-            "format": c.format,
-            "description": f"{c.name} of the object",
-            "priority": c.priority,
-        }
-        for c in listed
-    ]
+NAME = Column("Name", "The object's name, unique among its kind within a namespace.", format="name")
+AGE = Column("Age", "How long ago the object was created.")
+CONTAINERS = (
+    Column("Containers", "The names of the containers in the pod template.", WIDE),
+    Column("Images", "The images that the containers of the pod template run.", WIDE),
+)
+SELECTOR = Column("Selector", "The labels by which the object finds its pods.", WIDE)
 
 
 def age(timestamp: str | None, now_s: float) -> str:
@@ -69,9 +70,19 @@ def age_of(obj: Object, now_s: float) -> str:
     return age(obj["metadata"].get("creationTimestamp"), now_s)
 
 
+def name_of(obj: Object) -> str:
+    """metadata.name."""
+    return str(obj["metadata"]["name"])
+
+
 def labels(values: dict[str, str] | None) -> str:
     """`a=b,c=d` or <none>."""
     return ",".join(f"{k}={v}" for k, v in sorted((values or {}).items())) or NONE
+
+
+def label_selector(selector: Object | None) -> str:
+    """A LabelSelector as text, <none> when it says nothing."""
+    return str(selectors.from_object(selector)) or NONE
 
 
 def containers(pod_spec: Object) -> list[str]:
@@ -80,8 +91,8 @@ def containers(pod_spec: Object) -> list[str]:
     return [",".join(c["name"] for c in listed), ",".join(c.get("image", "") for c in listed)]
 
 
-def capped(items: Sequence[str], limit: int = 3) -> str:
+def capped(items: Sequence[str], nothing: str, *, limit: int = 3) -> str:
     """The first items and how many more there are, as Kubernetes shortens lists."""
     if len(items) <= limit:
-        return ",".join(items)
+        return ",".join(items) or nothing
     return ",".join(items[:limit]) + f" + {len(items) - limit} more..."

@@ -1,4 +1,4 @@
-"""Deployments and ReplicaSets."""
+"""Deployments, ReplicaSets, and the Scale of either."""
 
 from __future__ import annotations
 
@@ -6,13 +6,24 @@ from typing import Any
 
 from labctl.api import selectors
 from labctl.api.objects import Object
-from labctl.api.tables.columns import Printer, age_of, columns, containers
+from labctl.api.tables.columns import (
+    AGE,
+    CONTAINERS,
+    NAME,
+    SELECTOR,
+    Column,
+    Printer,
+    age_of,
+    containers,
+    label_selector,
+    name_of,
+)
 
 
 def _deployment(deployment: Object, now_s: float) -> list[Any]:
     spec, status = deployment["spec"], deployment.get("status") or {}
     return [
-        deployment["metadata"]["name"],
+        name_of(deployment),
         f"{status.get('readyReplicas', 0)}/{spec.get('replicas', 0)}",
         status.get("updatedReplicas", 0),
         status.get("availableReplicas", 0),
@@ -25,16 +36,51 @@ def _deployment(deployment: Object, now_s: float) -> list[Any]:
 def _replica_set(replica_set: Object, now_s: float) -> list[Any]:
     spec, status = replica_set["spec"], replica_set.get("status") or {}
     return [
-        replica_set["metadata"]["name"],
+        name_of(replica_set),
         spec.get("replicas", 0),
         status.get("replicas", 0),
         status.get("readyReplicas", 0),
         age_of(replica_set, now_s),
         *containers(spec["template"]["spec"]),
-        str(selectors.from_object(spec.get("selector"))),
+        label_selector(spec.get("selector")),
     ]
 
 
-_WIDE = ("Containers", "Images", "Selector")
-DEPLOYMENTS = Printer(columns("Ready", "Up-to-date#", "Available#", "Age", wide=_WIDE), _deployment)
-REPLICA_SETS = Printer(columns("Desired#", "Current#", "Ready#", "Age", wide=_WIDE), _replica_set)
+def _scale(scale: Object, now_s: float) -> list[Any]:
+    wanted, present = (scale.get(part, {}).get("replicas", 0) for part in ("spec", "status"))
+    return [name_of(scale), wanted, present, age_of(scale, now_s)]
+
+
+DEPLOYMENTS = Printer(
+    (
+        NAME,
+        Column("Ready", "How many pods are ready, of how many that are wanted."),
+        Column("Up-to-date", "How many pods are of the present template."),
+        Column("Available", "How many pods have been ready for minReadySeconds."),
+        AGE,
+        *CONTAINERS,
+        SELECTOR,
+    ),
+    _deployment,
+)
+REPLICA_SETS = Printer(
+    (
+        NAME,
+        Column("Desired", "How many pods there are to be.", type="integer"),
+        Column("Current", "How many pods there are.", type="integer"),
+        Column("Ready", "How many pods are ready.", type="integer"),
+        AGE,
+        *CONTAINERS,
+        SELECTOR,
+    ),
+    _replica_set,
+)
+SCALES = Printer(
+    (
+        Column("Name", NAME.description),
+        Column("Desired", "How many pods there are to be.", type="integer"),
+        Column("Available", "How many pods there are.", type="integer"),
+        AGE,
+    ),
+    _scale,
+)
