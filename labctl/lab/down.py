@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from labctl.client import kubeconfig
 from labctl.errors import LabctlError
 from labctl.lab import engine, leftovers
 from labctl.lab.leftovers import Found
-from labctl.lab.paths import StateFolder, checked_name
+from labctl.lab.paths import StateFolder, checked_name, context_of
 from labctl.lab.progress import Report, step
 
 
@@ -38,6 +39,7 @@ def down(name: str, report: Report) -> Removed:
         if left := leftovers.find(client, name):
             names = [c.name for c in left.containers] + [*left.networks, *left.volumes]
             raise LabctlError(f'lab "{name}" is not gone: {", ".join(names)}', hint="run 'labctl down' again")
+        kubeconfig.remove_context(context_of(name), previous=folder.previous_context)
         folder.remove()
         say(f"nothing carries the label of lab {name}")
     return Removed(removed, time.monotonic() - started)

@@ -73,6 +73,16 @@ class StateFolder:
             file.write(text)
         temporary.replace(path)
 
+    @property
+    def previous_context(self) -> str:
+        """The kubeconfig context that was current before the lab."""
+        path = self.root / "previous-context"
+        return path.read_text().strip() if path.is_file() else ""
+
+    def remember_context(self, name: str) -> None:
+        """Keep the context to go back to."""
+        self.write(self.root / "previous-context", name)
+
     def remove(self) -> None:
         """Forget the lab."""
         shutil.rmtree(self.root, ignore_errors=True)

@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from labctl.client import kubeconfig
 from labctl.config import LabConfig
 from labctl.dns import corefile
 from labctl.errors import LabctlError, UsageError
@@ -68,8 +69,22 @@ def up(options: UpOptions, report: Report) -> Started:
         except CommandFailed as error:
             if "overlap" not in error.output.lower() or attempt == _ATTEMPTS:
                 raise LabctlError(f"Compose could not create the lab: {compose.reason(error.output)}") from error
+    _choose_context(lab, report)
     _wait(client, lab, report)
     return Started(lab, context_of(options.name), time.monotonic() - started, repaired=known is not None)
+
+
+def _choose_context(lab: Record, report: Report) -> None:
+    """Add the lab's context to the kubeconfig and make it current; what was current before is remembered once."""
+    name = context_of(lab.config.name)
+    with step(report, "kubeconfig") as say:
+        credentials = lab.config.credentials
+        previous = kubeconfig.add_context(
+            name, server=lab.server, ca_certificate=credentials.ca_certificate, token=credentials.admin_token
+        )
+        if previous != name:
+            StateFolder.of(lab.config.name).remember_context(previous)
+        say(f'context "{name}"')
 
 
 def _decide(

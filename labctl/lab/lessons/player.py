@@ -1,0 +1,122 @@
+"""Playing a lesson: print the command, run it, compare what it says, count.
+
+A lesson is a folder with `lesson.yaml` and manifests. A step has a `say` text, a `run` command (words of kubectl, or a shell
+command), and what to expect: `expect` (a regular expression for the whole output), `within` (seconds to wait for it), `code`.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from labctl.errors import LabctlError, UsageError
+
+FOLDER = Path(__file__).parent
+_PAUSE_S, _LONGEST_S = 0.1, 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a lesson; `expect` is a regular expression for the whole of stdout and stderr."""
+
+    run: str
+    say: str = ""
+    expect: str = ""
+    code: int = 0
+    within: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a command answered, and what is wrong with it (nothing: all well)."""
+
+    output: str
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How a lesson ended."""
+
+    passed: int
+    failed: int
+
+
+def names() -> list[str]:
+    """The lessons there are."""
+    return sorted(p.parent.name for p in FOLDER.glob("*/lesson.yaml"))
+
+
+def load(name: str) -> tuple[str, list[Step]]:
+    """Title and steps of a lesson. Raises UsageError for an unknown one."""
+    import yaml
+
+    path = FOLDER / name / "lesson.yaml"
+    if not path.is_file():
+        raise UsageError(f'there is no lesson "{name}"', hint=f"lessons: {', '.join(names())}")
+    data: dict[str, Any] = yaml.safe_load(path.read_text())
+    return data["title"], [Step(**step) for step in data["steps"]]
+
+
+def play(name: str, *, environment: Mapping[str, str], write: Callable[[str], None]) -> Summary:
+    """Play a lesson against the current context."""
+    title, steps = load(name)
+    write(f"{title}\n")
+    passed = failed = 0
+    for step in steps:
+        if step.say:
+            write(f"\n# {step.say}\n")
+        write(f"$ {step.run}\n")
+        outcome = perform(step, folder=FOLDER / name, environment=environment)
+        write(outcome.output)
+        if outcome.problem:
+            failed += 1
+            write(f"  FAILED: {outcome.problem}\n")
+        else:
+            passed += 1
+    write(f"\n{passed} passed, {failed} failed\n")
+    return Summary(passed, failed)
+
+
+def perform(step: Step, *, folder: Path, environment: Mapping[str, str]) -> Outcome:
+    """Run a step, again and again for `within` seconds until it answers as expected."""
+    deadline = time.monotonic() + step.within
+    while True:
+        outcome = _once(step, folder, environment)
+        if not outcome.problem or time.monotonic() > deadline:
+            return outcome
+        time.sleep(_PAUSE_S)
+
+
+def _once(step: Step, folder: Path, environment: Mapping[str, str]) -> Outcome:
+    try:
+        done = subprocess.run(
+            ["sh", "-c", step.run],
+            cwd=folder,
+            env=dict(environment),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            timeout=_LONGEST_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        return Outcome(str(error.stdout or ""), f"no end within {_LONGEST_S:.0f} s")
+    except OSError as error:
+        raise LabctlError(f"a shell could not be started: {error}") from error
+    return Outcome(done.stdout, compare(step, done.returncode, done.stdout))
+
+
+def compare(step: Step, code: int, output: str) -> str:
+    """What differs from what the step expects, or nothing."""
+    if code != step.code:
+        return f"exit code {code} instead of {step.code}"
+    if step.expect and not re.fullmatch(step.expect.strip("\n"), output.strip("\n")):
+        return f"the output does not match {step.expect.strip()!r}"
+    return ""
