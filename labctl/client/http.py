@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 import h11
 import orjson
@@ -20,6 +20,7 @@ import orjson
 from labctl.api import status
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object
+from labctl.client.paths import path_of
 from labctl.client.protocol import ObjectList, PatchType, WatchEvent
 
 _READ_BYTES = 64 * 1024
@@ -322,19 +323,6 @@ class HttpApi:
                 return event
             if isinstance(event, h11.ConnectionClosed):
                 raise EOFError("the server closed the connection")
-
-
-def path_of(kind: Kind, namespace: str = "", name: str = "", subresource: str = "") -> str:
-    """The URL path of a resource."""
-    parts = ["/apis", kind.group, kind.version] if kind.group else ["/api", kind.version]
-    if namespace and kind.namespaced:
-        parts += ["namespaces", quote(namespace, safe="")]
-    parts.append(kind.resource)
-    if name:
-        parts.append(quote(name, safe=""))
-    if subresource:
-        parts.append(subresource)
-    return "/".join(parts)
 
 
 def _query(**values: str) -> dict[str, str]:
