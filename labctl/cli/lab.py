@@ -8,7 +8,7 @@ import typer
 
 _PANEL = "Lab"
 Name = Annotated[str, typer.Option("--name", envvar="LABCTL_NAME", help="Name of the lab; several run side by side.")]
-DEFAULT = "labctl"
+DEFAULT = "lab"
 
 
 def register(app: typer.Typer) -> None:

@@ -98,7 +98,8 @@ def _pod(image: str) -> Object:
             "periodSeconds": 30,
             "failureThreshold": 5,
         },
-        "readinessProbe": {"httpGet": {"path": "/ready", "port": 8181}, "timeoutSeconds": 2, "periodSeconds": 10},
+        # No readinessProbe, unlike kubeadm's: CoreDNS opens its port only when it has the cluster's objects, and the first
+        # failed probe would cost a whole period.
         "resources": {"limits": {"memory": "170Mi"}, "requests": {"cpu": "100m", "memory": "70Mi"}},
         "securityContext": {
             "allowPrivilegeEscalation": False,
