@@ -72,6 +72,9 @@ async def keep_kubernetes_service(registry: Registry) -> None:
 
 
 def _ensure(registry: Registry, kind: Kind, namespace: str, obj: Object) -> None:
+    # looked up first: an address asked for is taken by the very object before its name turns out to exist
+    if registry.store.get(kind.group_resource, ObjectKey(namespace, obj["metadata"]["name"])) is not None:
+        return
     try:
         registry.create(kind, namespace, obj, WriteOptions(field_validation="Ignore", field_manager="labctl"))
     except ApiError as error:

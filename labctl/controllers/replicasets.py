@@ -8,6 +8,7 @@ from typing import Any
 from labctl.api import kinds, selectors
 from labctl.api.objects import Object, ObjectKey, copy, key_of
 from labctl.api.status import ApiError
+from labctl.api.times import to_unix
 from labctl.controllers.context import Context, KeyController, controller_of, owner_reference, with_kind
 from labctl.controllers.namespaces import suppress_gone
 
@@ -188,10 +189,8 @@ def _is_active(pod: Object) -> bool:
 
 
 def _available(pod: Object, min_ready_s: int, now_s: float) -> bool:
-    from labctl.api.times import to_unix
-
-    since: str | None = condition_of(pod, "Ready").get("lastTransitionTime")
-    return not min_ready_s or (bool(since) and now_s - to_unix(since) >= min_ready_s)
+    since = condition_of(pod, "Ready").get("lastTransitionTime")
+    return not min_ready_s or (since is not None and now_s - to_unix(since) >= min_ready_s)
 
 
 def _deletion_rank(pod: Object) -> tuple[Any, ...]:

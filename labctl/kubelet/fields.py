@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ def resource_value(reference: Mapping[str, Any], container: Object, identity: Id
         text = {"cpu": str(identity.cpus), "memory": str(identity.memory_bytes)}.get(resource)
     amount = quantities.parse(str(text or "0")).amount
     divisor = quantities.parse(str(reference.get("divisor") or "0")).amount or Decimal(1)
-    return str(-int(-amount // divisor))
+    return str(math.ceil(amount / divisor))
 
 
 def container_named(pod: Object, name: str) -> Object | None:

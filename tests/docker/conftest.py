@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from labctl.lab.tools import kubectl_binary
 
+from labctl.lab.tools import kubectl_binary
 from tests.docker.lab import Lab, eventually
 
 _numbers = itertools.count(1)

@@ -53,7 +53,7 @@ def test_keys_become_text_and_merges_work() -> None:
 
 def test_lists_are_expanded() -> None:
     text = "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Pod}\n- {apiVersion: v1, kind: Service}\n"
-    assert [d.object["kind"] for d in manifests.parse(text, "x")] == ["Pod", "Service"]  # type: ignore[index]
+    assert [d.object["kind"] for d in manifests.parse(text, "x")] == ["Pod", "Service"]
     typed = "apiVersion: apps/v1\nkind: DeploymentList\nitems:\n- metadata: {name: a}\n"
     assert objects(typed) == [{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}}]
 

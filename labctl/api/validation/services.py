@@ -217,9 +217,11 @@ def _load_balancer(spec: Object) -> list[Cause]:
                 raise ValueError(cidr)
         except ValueError:
             causes.append(invalid(path, cidr, "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"))
-    for name in ("loadBalancerSourceRanges", "allocateLoadBalancerNodePorts", "loadBalancerClass"):
-        if spec.get(name) is not None and not is_lb:
-            causes.append(forbidden(f"spec.{name}", "may only be used when `type` is 'LoadBalancer'"))
+    causes += [
+        forbidden(f"spec.{name}", "may only be used when `type` is 'LoadBalancer'")
+        for name in ("loadBalancerSourceRanges", "allocateLoadBalancerNodePorts", "loadBalancerClass")
+        if spec.get(name) is not None and not is_lb
+    ]
     if is_lb and "allocateLoadBalancerNodePorts" not in spec:
         causes.append(required("spec.allocateLoadBalancerNodePorts"))
     if is_lb and spec.get("loadBalancerClass"):
