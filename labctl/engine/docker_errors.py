@@ -66,7 +66,8 @@ def translated() -> Iterator[None]:
 def classify(status: int, text: str) -> errors.EngineError:
     """The error for an HTTP status and Docker's explanation."""
     text, words = str(text).strip(), str(text).lower()
-    if status == 404 and "exec:" not in words:
+    # a program that is missing is 404 too: `exec: "nope": executable file not found`
+    if status == 404 and 'exec: "' not in words:
         return errors.NoSuchContainer(text)
     if status == 409 and "is already in use by container" in words:
         holder = re.search(r'by container "?([0-9a-f]{12,64})', text)

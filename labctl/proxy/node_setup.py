@@ -31,15 +31,17 @@ def guard_rules(config: LabConfig) -> str:
     """An iptables-restore text: masquerading, and what must never leave the node.
 
     Pods' packets to anything beyond the pods' range get the node's address. A service address that is still a service address
-    when it is about to be forwarded belongs to no Service or port: it is dropped here, as it hangs in a real cluster.
+    when it leaves the node belongs to no Service or port: it is dropped, as it hangs in a real cluster. That is done in
+    mangle's POSTROUTING, the first hook after all filtering, so that a proxy's REJECT in FORWARD or OUTPUT always comes before
+    it, in whatever order and by whatever backend its rules are written.
     """
     lines = [
         "*nat",
         f":{MASQUERADE} - [0:0]",
-        f'-A {MASQUERADE} -s {config.pod_cidr} ! -d {config.pod_cidr} -m comment --comment "labctl: pods leave with the '
-        "node's address\" -j MASQUERADE --random-fully",
+        f"-A {MASQUERADE} -s {config.pod_cidr} ! -d {config.pod_cidr} "
+        '-m comment --comment "labctl: pods leave with the address of their node" -j MASQUERADE --random-fully',
         "COMMIT",
-        "*filter",
+        "*mangle",
         f":{GUARD} - [0:0]",
         f'-A {GUARD} -d {config.service_cidr} -m comment --comment "labctl: no Service has this address and port" -j DROP',
         "COMMIT\n",
@@ -47,9 +49,8 @@ def guard_rules(config: LabConfig) -> str:
     return "\n".join(lines)
 
 
-# Our jumps: (table, chain, arguments). The guard comes last, after kube-proxy's REJECTs.
+# Our jumps: (table, chain, arguments).
 JUMPS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("nat", "POSTROUTING", ("-j", MASQUERADE)),
-    ("filter", "FORWARD", ("-j", GUARD)),
-    ("filter", "OUTPUT", ("-j", GUARD)),
+    ("mangle", "POSTROUTING", ("-j", GUARD)),
 )

@@ -10,6 +10,7 @@ from labctl.engine.docker_errors import classify
 CASES: list[tuple[int, str, type[errors.EngineError]]] = [
     (404, "No such container: x", errors.NoSuchContainer),
     (404, "No such image: x:latest", errors.NoSuchContainer),
+    (404, "no such image: labctl/netexec: No such image: labctl/netexec:latest", errors.NoSuchContainer),
     (404, "get x: no such volume", errors.NoSuchContainer),
     (
         409,
