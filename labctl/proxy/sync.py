@@ -132,9 +132,14 @@ class Syncer:
 
 
 def _missing_jumps(saved: str) -> str:
-    """Restore lines for jumps from the kernel's chains that are not there yet."""
-    lines: dict[str, list[str]] = {}
+    """Restore lines that put our jumps in front in the kernel's chains, where one is missing or they are out of order."""
+    wanted: dict[tuple[str, str], list[str]] = {}
     for table, chain, rule in JUMPS:
-        if rule not in restore.rules_in(saved, table, chain):
-            lines.setdefault(table, []).append(f"-A {chain} {rule}")
+        wanted.setdefault((table, chain), []).append(rule)
+    lines: dict[str, list[str]] = {}
+    for (table, chain), rules in wanted.items():
+        present = [rule for rule in restore.rules_in(saved, table, chain) if rule in rules]
+        if present != rules:
+            lines.setdefault(table, []).extend(f"-D {chain} {rule}" for rule in present)
+            lines[table].extend(f"-I {chain} {rule}" for rule in reversed(rules))
     return "".join(f"*{table}\n" + "\n".join(listed) + "\nCOMMIT\n" for table, listed in lines.items())

@@ -1,0 +1,33 @@
+"""What makes a container a node: routes, masquerading, and the guard against service addresses on the LAN."""
+
+from __future__ import annotations
+
+from labctl.config import Credentials, LabConfig, NodeConfig
+from labctl.proxy import node_setup
+
+NODES = tuple(
+    NodeConfig(f"node-{n}", f"192.168.123.{10 + n}", f"10.244.{n}.0/24", f"10.244.{n}.1") for n in range(1, 4)
+)
+CONFIG = LabConfig("lab", NODES, Credentials(), "192.168.123.2")
+
+
+def test_each_other_nodes_pods_are_behind_that_node() -> None:
+    assert node_setup.routes(CONFIG, NODES[1]) == [
+        ("10.244.1.0/24", "via", "10.244.1.1"),
+        ("10.244.3.0/24", "via", "10.244.3.1"),
+    ]
+
+
+def test_rules_are_one_restore_that_names_its_own_chains_only() -> None:
+    text = node_setup.guard_rules(CONFIG)
+    chains = [line.split()[0][1:] for line in text.splitlines() if line.startswith(":")]
+    assert chains == [node_setup.MASQUERADE, node_setup.GUARD]
+    assert all(line.split()[1] in chains for line in text.splitlines() if line.startswith("-A"))
+    assert text.count("COMMIT") == 2 and text.endswith("\n")
+    assert "'" not in text and "\\" not in text, "iptables-save would show them escaped"
+
+
+def test_the_guard_comes_after_every_filter_hook() -> None:
+    """A Service without endpoints is rejected in FORWARD or OUTPUT; dropping there could come first by order."""
+    assert ("mangle", "POSTROUTING", ("-j", node_setup.GUARD)) in node_setup.JUMPS
+    assert not [jump for jump in node_setup.JUMPS if jump[0] == "filter"]
