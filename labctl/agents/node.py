@@ -15,15 +15,16 @@ from pathlib import Path
 from labctl.agents.health import HealthServers
 from labctl.agents.tunnel import Tunnel
 from labctl.api import kinds
+from labctl.api.objects import Object, key_of
 from labctl.client.http import HttpApi
 from labctl.client.informer import Informer
 from labctl.config import NET_SYSCTLS, LabConfig, NodeConfig
 from labctl.proxy import node_setup
-from labctl.proxy.iptables.rules import rules
-from labctl.proxy.model import ServicePort, group_slices, service_ports
-from labctl.proxy.restore import Tables, tables_of
+from labctl.proxy.iptables.backend import IptablesBackend
+from labctl.proxy.model import NodeView
 from labctl.proxy.runner import CommandFailed, run
 from labctl.proxy.sync import Syncer
+from labctl.proxy.tracker import Tracker
 
 _LOG = logging.getLogger("labctl.node")
 _ZONE = "topology.kubernetes.io/zone"
@@ -41,10 +42,12 @@ class Agent:
             ca_certificate=config.credentials.ca_certificate,
             user_agent="labctl-node",
         )
-        self._syncer = Syncer(run, self._wanted)
-        self._services = Informer(api, kinds.SERVICE, self._changed)
-        self._slices = Informer(api, kinds.ENDPOINT_SLICE, self._changed)
-        self._nodes = Informer(api, kinds.NODE, self._changed)
+        view = NodeView(self._node.name, self._node.address, config.pod_cidr, config.service_cidr)
+        self._tracker = Tracker(view)
+        self._syncer = Syncer(self._tracker, IptablesBackend(run), run)
+        self._services = Informer(api, kinds.SERVICE, self._service_changed, transform=reduced)
+        self._slices = Informer(api, kinds.ENDPOINT_SLICE, self._slice_changed, transform=reduced)
+        self._nodes = Informer(api, kinds.NODE, self._node_changed, field_selector=f"metadata.name={self._node.name}")
         self._health = HealthServers(lambda: self._syncer.last_error)
 
     async def run(self) -> None:
@@ -55,26 +58,35 @@ class Agent:
                 tasks.create_task(informer.run(), name=f"informer {informer.kind}")
             tasks.create_task(Tunnel(self._config, self._node).run(self._node.address), name="tunnel")
             tasks.create_task(self._health.run(), name="health")
-            await asyncio.gather(self._services.synced(), self._slices.synced())
-            self._syncer.notify()
+            await asyncio.gather(self._services.synced(), self._slices.synced(), self._nodes.synced())
+            self._changed()
             await self._syncer.run()
 
-    def _changed(self, *_: object) -> None:
+    def _service_changed(self, old: Object | None, new: Object | None) -> None:
+        present = new or old
+        assert present is not None
+        if self._tracker.set_service(key_of(present), new):
+            self._changed()
+
+    def _slice_changed(self, old: Object | None, new: Object | None) -> None:
+        if self._tracker.set_slice(old, new):
+            self._changed()
+
+    def _node_changed(self, _: Object | None, node: Object | None) -> None:
+        labels: dict[str, str] = (node or {}).get("metadata", {}).get("labels") or {}
+        if self._tracker.set_zone(labels.get(_ZONE, "")):
+            self._changed()
+
+    def _changed(self) -> None:
         if self._services.is_synced and self._slices.is_synced:
+            self._health.update(self._tracker.health_checked())
             self._syncer.notify()
 
-    def _wanted(self) -> tuple[list[ServicePort], Tables]:
-        ports = service_ports(
-            self._services.objects.values(), group_slices(self._slices.objects.values()), node=self._node.name
-        )
-        self._health.update(ports)
-        made = rules(ports, node=self._node.name, pod_cidr=self._config.pod_cidr, zone=self._zone())
-        return ports, tables_of(made)
 
-    def _zone(self) -> str:
-        node = self._nodes.get("", self._node.name)
-        labels: dict[str, str] = (node or {}).get("metadata", {}).get("labels") or {}
-        return labels.get(_ZONE, "")
+def reduced(obj: Object) -> Object:
+    """An object without what the agent never reads, before it is kept: most of a large cluster's memory."""
+    kept = {k: v for k, v in obj["metadata"].items() if k in ("namespace", "name", "resourceVersion", "labels")}
+    return {**obj, "metadata": kept}
 
 
 async def set_up(config: LabConfig, node: NodeConfig) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object, ObjectKey, key_of
@@ -39,8 +40,11 @@ class Informer:
         namespace: str = "",
         label_selector: str = "",
         field_selector: str = "",
+        transform: Callable[[Object], Object] | None = None,
     ) -> None:
+        """`transform` reduces each object before it is kept or handed on; its metadata must stay."""
         self.kind = kind
+        self._transform = transform
         self.objects: dict[ObjectKey, Object] = {}
         self._api = api
         self._handlers: list[OnChange] = [on_change] if on_change else []
@@ -92,6 +96,8 @@ class Informer:
             if event.type == "ERROR":
                 raise WatchEnded(event.object.get("message", "the watch ended"))
             self._revision = event.object["metadata"]["resourceVersion"]
+            if self._transform and event.type != "BOOKMARK":
+                event = replace(event, object=self._transform(event.object))
             if initial is None:
                 self._apply(event)
             elif event.type != "BOOKMARK":

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 from labctl.api.objects import Object, ObjectKey, key_of
@@ -36,6 +36,17 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeView:
+    """What the rules of one node depend on besides Services: its name, zone, own address, and the cluster's ranges."""
+
+    name: str
+    address: str
+    pod_cidr: str
+    service_cidr: str = ""
+    zone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ServicePort:
     """One port of a Service, in one address family. Protocols are lower case, as rules have them."""
 
@@ -53,7 +64,7 @@ class ServicePort:
     external_local: bool = False
     internal_local: bool = False
     health_check_port: int = 0
-    endpoints: tuple[Endpoint, ...] = field(default=(), compare=True)
+    endpoints: tuple[Endpoint, ...] = ()
 
     @property
     def full_name(self) -> str:
@@ -68,8 +79,8 @@ class ServicePort:
 
     @property
     def uses_cluster_endpoints(self) -> bool:
-        """Whether any of its traffic may go to all nodes."""
-        return not self.internal_local or (self.is_external and not self.external_local)
+        """Whether any of its traffic may go to all nodes: with policy Local, that of pods and nodes still does."""
+        return not self.internal_local or self.is_external
 
     @property
     def uses_local_endpoints(self) -> bool:
@@ -79,12 +90,23 @@ class ServicePort:
 
 @dataclass(frozen=True, slots=True)
 class Categorised:
-    """Endpoints by use: `cluster` for policy Cluster, `local` for Local, `all_reachable` is both without doubles."""
+    """Endpoints by use: `cluster` for policy Cluster, `local` for Local, `all_reachable` is both without doubles.
+
+    `has_any` tells whether there is a usable endpoint on any node, also where this node may not use it.
+    """
 
     cluster: tuple[Endpoint, ...]
     local: tuple[Endpoint, ...]
     all_reachable: tuple[Endpoint, ...]
     has_any: bool
+
+    def has_internal(self, port: ServicePort) -> bool:
+        """Whether packets to the ClusterIP find an endpoint."""
+        return bool(self.local) if port.internal_local else self.has_any
+
+    def has_external(self, port: ServicePort) -> bool:
+        """Whether packets from outside to an external destination find an endpoint."""
+        return bool(self.local) if port.external_local else self.has_any
 
 
 def categorise(port: ServicePort, *, node: str, zone: str = "") -> Categorised:
@@ -101,8 +123,8 @@ def categorise(port: ServicePort, *, node: str, zone: str = "") -> Categorised:
         if not local:
             local = tuple(e for e in port.endpoints if e.serving and e.terminating and e.is_local)
     has_any = bool(cluster) or any(e.ready or (e.serving and e.terminating) for e in port.endpoints)
-    merged = tuple(dict.fromkeys((*cluster, *local)))
-    return Categorised(cluster, local, tuple(sorted(merged, key=_order)), has_any)
+    merged = cluster if not local else tuple(sorted(dict.fromkeys((*cluster, *local)), key=_order))
+    return Categorised(cluster, local, merged, has_any)
 
 
 def _hinted(endpoints: Iterable[Endpoint], *, node: str, zone: str) -> frozenset[Endpoint] | None:
@@ -129,16 +151,10 @@ def service_ports(
     family: str = "IPv4",
 ) -> list[ServicePort]:
     """All service ports that a proxy programs. `slices` are grouped by the key of their Service."""
-    found = []
+    found: list[ServicePort] = []
     for service in services:
-        if _skipped(service):
-            continue
-        address = _address(service, family)
-        if address:
-            mine = list(slices.get(key_of(service), ()))
-            found += [
-                _service_port(service, p, address, mine, node=node, family=family) for p in service["spec"]["ports"]
-            ]
+        parsed = [parse_slice(s, node=node, family=family) for s in slices.get(key_of(service), ())]
+        found += (with_endpoints(p, parsed) for p in parse_service(service, family=family))
     return found
 
 
@@ -146,10 +162,55 @@ def group_slices(slices: Iterable[Object]) -> dict[ObjectKey, list[Object]]:
     """Slices by the key of the Service they belong to."""
     grouped: dict[ObjectKey, list[Object]] = {}
     for slice_ in slices:
-        name = (slice_["metadata"].get("labels") or {}).get(SERVICE_NAME)
-        if name:
-            grouped.setdefault(ObjectKey(key_of(slice_).namespace, name), []).append(slice_)
+        service = service_of(slice_)
+        if service:
+            grouped.setdefault(service, []).append(slice_)
     return grouped
+
+
+def service_of(slice_: Object) -> ObjectKey | None:
+    """The key of the Service an EndpointSlice belongs to."""
+    name = (slice_["metadata"].get("labels") or {}).get(SERVICE_NAME)
+    return ObjectKey(key_of(slice_).namespace, name) if name else None
+
+
+PortKey = tuple[str, str]
+"""Name and protocol (lower case) of a port: what joins Service ports and slices' ports."""
+
+ParsedSlice = Mapping[PortKey, tuple[Endpoint, ...]]
+"""A slice's endpoints by port."""
+
+
+def parse_service(service: Object, *, family: str = "IPv4") -> tuple[ServicePort, ...]:
+    """The service ports of one Service without their endpoints; none when a proxy has nothing to do with it."""
+    if _skipped(service):
+        return ()
+    address = _address(service, family)
+    if not address:
+        return ()
+    return tuple(_service_port(service, p, address, family=family) for p in service["spec"].get("ports") or ())
+
+
+def parse_slice(slice_: Object, *, node: str, family: str = "IPv4") -> ParsedSlice:
+    """The endpoints of one EndpointSlice as seen from a node; empty in another address family."""
+    if slice_.get("addressType") != family:
+        return {}
+    found: dict[PortKey, tuple[Endpoint, ...]] = {}
+    for port in slice_.get("ports") or ():
+        if port.get("port"):
+            endpoints = (_endpoint(raw, port["port"], node=node) for raw in slice_.get("endpoints") or ())
+            key = (port.get("name") or "", port.get("protocol", "TCP").lower())
+            found[key] = (*found.get(key, ()), *(e for e in endpoints if e is not None))
+    return found
+
+
+def with_endpoints(port: ServicePort, slices: Iterable[ParsedSlice]) -> ServicePort:
+    """The service port with its endpoints from all slices, in the order of rules."""
+    listed = [e for s in slices for e in s.get((port.port_name, port.protocol), ())]
+    if not listed:
+        return port
+    unique = {(e.ip, e.port): e for e in listed}
+    return replace(port, endpoints=tuple(sorted(unique.values(), key=_order)))
 
 
 def _skipped(service: Object) -> bool:
@@ -164,20 +225,18 @@ def _address(service: Object, family: str) -> str:
     return next((a for a in addresses if (6 if ":" in a else 4) == wanted), "")
 
 
-def _service_port(
-    service: Object, port: Object, address: str, slices: list[Object], *, node: str, family: str
-) -> ServicePort:
+def _service_port(service: Object, port: Object, address: str, *, family: str) -> ServicePort:
     spec, key = service["spec"], key_of(service)
     version = 6 if family == "IPv6" else 4
     affinity = ((spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}).get("timeoutSeconds", 10800)
     external = spec.get("type") in ("NodePort", "LoadBalancer") or bool(spec.get("externalIPs"))
     ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()
-    protocol = port.get("protocol", "TCP")
+    local = external and spec.get("externalTrafficPolicy") == "Local"
     return ServicePort(
         key.namespace,
         key.name,
         port.get("name") or "",
-        protocol.lower(),
+        port.get("protocol", "TCP").lower(),
         address,
         port["port"],
         node_port=port.get("nodePort") or 0,
@@ -185,46 +244,34 @@ def _service_port(
         load_balancer_ips=tuple(
             i["ip"] for i in ingress if i.get("ip") and i.get("ipMode") != "Proxy" and _version(i["ip"]) == version
         ),
-        source_ranges=tuple(
-            c.strip() for c in spec.get("loadBalancerSourceRanges") or () if _version(c.partition("/")[0]) == version
-        ),
+        source_ranges=_source_ranges(spec, version),
         affinity_s=affinity if spec.get("sessionAffinity") == "ClientIP" else 0,
-        external_local=external and spec.get("externalTrafficPolicy") == "Local",
+        external_local=local,
         internal_local=spec.get("internalTrafficPolicy") == "Local",
-        health_check_port=spec.get("healthCheckNodePort") or 0,
-        endpoints=_endpoints(slices, port.get("name") or "", protocol, node=node, family=family),
+        health_check_port=spec.get("healthCheckNodePort") or 0 if spec.get("type") == "LoadBalancer" and local else 0,
     )
+
+
+def _source_ranges(spec: Object, version: int) -> tuple[str, ...]:
+    """loadBalancerSourceRanges of one family; a range of all addresses means the same as none."""
+    ranges = (c.strip() for c in spec.get("loadBalancerSourceRanges") or ())
+    networks = [ipaddress.ip_network(c, strict=False) for c in ranges if _version(c) == version]
+    return () if any(n.prefixlen == 0 for n in networks) else tuple(map(str, networks))
 
 
 def _version(address: str) -> int:
     return 6 if ":" in address else 4
 
 
-def _endpoints(slices: list[Object], port_name: str, protocol: str, *, node: str, family: str) -> tuple[Endpoint, ...]:
-    found: dict[tuple[str, int], Endpoint] = {}
-    for slice_ in slices:
-        if slice_.get("addressType") != family:
-            continue
-        for port in slice_.get("ports") or ():
-            if (port.get("name") or "") != port_name or port.get("protocol", "TCP") != protocol or not port.get("port"):
-                continue
-            for raw in slice_.get("endpoints") or ():
-                endpoint = _endpoint(raw, port["port"], node=node)
-                if endpoint is not None:
-                    found[endpoint.ip, endpoint.port] = endpoint
-    return tuple(sorted(found.values(), key=_order))
-
-
 def _endpoint(raw: Object, port: int, *, node: str) -> Endpoint | None:
-    address = str(ipaddress.ip_address(raw["addresses"][0]))
-    parsed = ipaddress.ip_address(address)
+    parsed = ipaddress.ip_address(raw["addresses"][0])
     if parsed.is_loopback or parsed.is_link_local or parsed.is_unspecified:
         return None  # never from the API server, which refuses them; but rules must not trust that
     conditions, hints = raw.get("conditions") or {}, raw.get("hints") or {}
     ready = conditions.get("ready") is not False
     serving = conditions.get("serving")
     return Endpoint(
-        address,
+        str(parsed),
         port,
         is_local=raw.get("nodeName") == node,
         ready=ready,

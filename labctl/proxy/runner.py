@@ -1,4 +1,4 @@
-"""Running iptables, conntrack and ip: the only place of the proxy that starts processes."""
+"""Running iptables, nft, conntrack and ip: the only place of the proxy that starts processes."""
 
 from __future__ import annotations
 
@@ -28,9 +28,12 @@ class Runner(Protocol):
 
 async def run(*argv: str, stdin: str = "") -> str:
     """Run a command in this network namespace."""
-    process = await asyncio.create_subprocess_exec(
-        *argv, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *argv, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        )
+    except FileNotFoundError:
+        raise CommandFailed(argv, 127, "no such command") from None
     out, err = await process.communicate(stdin.encode())
     if process.returncode:
         raise CommandFailed(argv, process.returncode, err.decode(errors="replace"))

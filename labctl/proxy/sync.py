@@ -1,46 +1,99 @@
 """Keeping the kernel's rules equal to the wanted ones.
 
-The first sync writes everything and removes what an earlier agent left; later ones write only chains that changed, in one
-atomic restore. After a failure the next one is full again (as kube-proxy does). A check every few seconds finds rules
-that somebody flushed, and writes everything anew.
+The first sync writes everything and removes what an earlier agent left; later ones write only what changed, in one atomic
+transaction. After a failure the next one is full again (as kube-proxy does). Every second the packet filter's generation tells
+whether somebody else changed it; then the rules are looked at, and written anew if any is missing.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
 
-from labctl.proxy import restore
-from labctl.proxy.iptables import chains
-from labctl.proxy.iptables.rules import JUMPS, NAT
-from labctl.proxy.model import ServicePort
-from labctl.proxy.restore import Tables
+from labctl.api.objects import ObjectKey
+from labctl.proxy import conntrack, generation
+from labctl.proxy.model import NodeView, ServicePort
 from labctl.proxy.runner import CommandFailed, Runner
+from labctl.proxy.tracker import Tracker
 
 _LOG = logging.getLogger(__name__)
-_RETRY_S, _CHECK_S = 1.0, 5.0
-_MINE = "KUBE-"
-_RESTORE = ("iptables-restore", "-w", "5", "--noflush")
+_RETRY_S, _CHECK_S = 1.0, 1.0
+# More changed Services than this are written faster by a full sync.
+MANY_CHANGES = 1000
+# Above this many Services, looking whether all rules are there takes longer than writing them.
+MANY_SERVICES = 1000
 
-Wanted = Callable[[], tuple[list[ServicePort], Tables]]
-"""Computes the present service ports and the tables they make."""
+
+class Backend(Protocol):
+    """A packet filter of this network namespace. All methods raise CommandFailed; then nothing is half written."""
+
+    @property
+    def name(self) -> str:
+        """The proxy mode: iptables or nftables."""
+        ...
+
+    async def full(self, ports: Iterable[ServicePort], view: NodeView) -> None:
+        """Write everything anew, and remove what earlier Services left."""
+        ...
+
+    async def update(self, old: Iterable[ServicePort], new: Iterable[ServicePort], view: NodeView) -> None:
+        """Write the difference between two states of some Services."""
+        ...
+
+    async def intact(self, ports: Iterable[ServicePort], view: NodeView) -> bool:
+        """Whether every rule that was written is there."""
+        ...
+
+    async def tidy(self) -> None:
+        """Called once a second: delete what could not be deleted with the last change."""
+        ...
+
+    async def remove(self) -> None:
+        """Take every rule of this backend away."""
+        ...
 
 
 class Syncer:
     """One packet filter, brought up to date whenever `notify` was called."""
 
-    def __init__(self, run: Runner, wanted: Wanted) -> None:
+    def __init__(
+        self,
+        tracker: Tracker,
+        backend: Backend,
+        run: Runner,
+        *,
+        current_generation: Callable[[], int] = generation.current,
+    ) -> None:
+        self._tracker = tracker
+        self._backend = backend
         self._run = run
-        self._wanted = wanted
+        self._current_generation = current_generation
+        self._generation = 0
+        self._left: list[Backend] = []
         self._dirty = asyncio.Event()
-        self._programmed: Tables | None = None
-        self._udp: dict[tuple[str, int], set[str]] = {}
+        self._programmed: dict[ObjectKey, tuple[ServicePort, ...]] | None = None
+        self._view = tracker.view
         self.last_error = ""
 
     def notify(self) -> None:
         """Something has changed: sync as soon as the loop is free. Changes that come together make one sync."""
         self._dirty.set()
+
+    @property
+    def mode(self) -> str:
+        """The proxy mode in use."""
+        return self._backend.name
+
+    def use(self, backend: Backend) -> None:
+        """Write all rules by another backend; those of the present one go only after the others stand."""
+        if backend.name == self._backend.name:
+            return
+        self._left = [b for b in (*self._left, self._backend) if b.name != backend.name]
+        self._backend = backend
+        self._programmed = None
+        self.notify()
 
     async def run(self) -> None:
         """Sync until cancelled."""
@@ -66,80 +119,75 @@ class Syncer:
             self._dirty.set()
 
     async def sync(self) -> None:
-        """One sync. Raises CommandFailed; nothing is half written then."""
-        ports, tables = self._wanted()
-        if self._programmed is None:
-            await self._full(tables)
+        """One sync. Raises CommandFailed; the next one has to be full then."""
+        changed, view, programmed = self._tracker.take_changed(), self._tracker.view, self._programmed
+        if programmed is None or view != self._view or len(changed) > MANY_CHANGES:
+            await self._full(view)
         else:
-            text = restore.difference(self._programmed, tables)
-            if text:
-                await self._run(*_RESTORE, stdin=text)
-        self._programmed = tables
-        await self._forget_stale_udp(ports)
+            await self._update(programmed, changed, view)
+        self._note_generation()
 
-    async def _full(self, tables: Tables) -> None:
-        saved = await self._run("iptables-save")
-        present = restore.chains_in(saved)
-        stale = {
-            name: sorted(
-                c for c in present.get(name, ()) if c.startswith(_MINE) and c not in wanted and c != chains.CANARY
-            )
-            for name, wanted in tables.items()
-        }
-        with_canary = {
-            name: {**wanted, **({chains.CANARY: []} if name == NAT else {})} for name, wanted in tables.items()
-        }
-        await self._run(*_RESTORE, stdin=restore.full(with_canary, stale) + _missing_jumps(saved))
+    async def _full(self, view: NodeView) -> None:
+        written: dict[ObjectKey, tuple[ServicePort, ...]] = {}
+
+        def ports() -> Iterator[ServicePort]:
+            for key, listed in self._tracker.all():
+                written[key] = listed
+                yield from listed
+
+        self._programmed = None
+        backend = self._backend
+        await backend.full(ports(), view)
+        if backend is not self._backend:
+            return  # switched meanwhile: the next sync is full, and removes this backend when its own rules stand
+        while self._left:
+            await self._left[-1].remove()
+            self._left.pop()
+        self._programmed, self._view = written, view
+        await conntrack.forget_stale(self._run, (p for listed in written.values() for p in listed))
+
+    async def _update(
+        self, programmed: dict[ObjectKey, tuple[ServicePort, ...]], changed: set[ObjectKey], view: NodeView
+    ) -> None:
+        now = {key: self._tracker.ports(key) for key in sorted(changed)}
+        different = {key: ports for key, ports in now.items() if ports != programmed.get(key, ())}
+        if not different:
+            return
+        old = [p for key in different for p in programmed.get(key, ())]
+        new = [p for ports in different.values() for p in ports]
+        await self._backend.update(old, new, view)
+        for key, ports in different.items():
+            if ports:
+                programmed[key] = ports
+            else:
+                programmed.pop(key, None)
+        await conntrack.forget_stale(self._run, new)
+
+    def _note_generation(self) -> None:
+        try:
+            self._generation = self._current_generation()
+        except OSError as error:
+            _LOG.warning("the generation of the packet filter is unknown: %s", error)
 
     async def _check(self) -> None:
         """Somebody flushed or deleted our chains: write them anew."""
-        if self._programmed is None:
+        programmed = self._programmed
+        if programmed is None:
             return
         try:
-            saved = await self._run("iptables-save", "-t", NAT)
+            before = self._generation
+            self._note_generation()
+            if before == self._generation or await self._intact(programmed):
+                await self._backend.tidy()
+                self._note_generation()
+                return
         except CommandFailed as error:
             _LOG.warning("cannot look at the rules: %s", error)
-            return
-        last = self._programmed[NAT][chains.SERVICES]
-        jumps = [rule for table, chain, rule in JUMPS if table == NAT and chain == "PREROUTING"]
-        intact = len(restore.rules_in(saved, NAT, chains.SERVICES)) == len(last) and all(
-            rule in restore.rules_in(saved, NAT, "PREROUTING") for rule in jumps
-        )
-        if not intact:
-            _LOG.warning("the rules were changed by somebody else: writing them anew")
-            self._programmed = None
-            self.notify()
+        _LOG.warning("the rules were changed by somebody else: writing them anew")
+        self._programmed = None
+        self.notify()
 
-    async def _forget_stale_udp(self, ports: list[ServicePort]) -> None:
-        """UDP flows to endpoints that are gone would never end by themselves: their conntrack entries are deleted."""
-        present = {
-            (p.cluster_ip, p.port): {e.ip for e in p.endpoints if e.serving} for p in ports if p.protocol == "udp"
-        }
-        for key, before in self._udp.items():
-            for endpoint in before - present.get(key, set()):
-                await self._delete_flows("--orig-dst", key[0], "--dst-nat", endpoint)
-        for key, now in present.items():
-            if now and not self._udp.get(key):
-                await self._delete_flows("--orig-dst", key[0], "--orig-port-dst", str(key[1]))
-        self._udp = present
-
-    async def _delete_flows(self, *match: str) -> None:
-        try:
-            await self._run("conntrack", "-D", "-p", "udp", *match)
-        except CommandFailed as error:
-            if "0 flow entries" not in error.stderr:
-                _LOG.warning("stale UDP flows were not deleted: %s", error)
-
-
-def _missing_jumps(saved: str) -> str:
-    """Restore lines that put our jumps in front in the kernel's chains, where one is missing or they are out of order."""
-    wanted: dict[tuple[str, str], list[str]] = {}
-    for table, chain, rule in JUMPS:
-        wanted.setdefault((table, chain), []).append(rule)
-    lines: dict[str, list[str]] = {}
-    for (table, chain), rules in wanted.items():
-        present = [rule for rule in restore.rules_in(saved, table, chain) if rule in rules]
-        if present != rules:
-            lines.setdefault(table, []).extend(f"-D {chain} {rule}" for rule in present)
-            lines[table].extend(f"-I {chain} {rule}" for rule in reversed(rules))
-    return "".join(f"*{table}\n" + "\n".join(listed) + "\nCOMMIT\n" for table, listed in lines.items())
+    async def _intact(self, programmed: dict[ObjectKey, tuple[ServicePort, ...]]) -> bool:
+        if len(programmed) > MANY_SERVICES:
+            return False
+        return await self._backend.intact((p for ports in programmed.values() for p in ports), self._view)

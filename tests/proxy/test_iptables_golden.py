@@ -15,7 +15,7 @@ import pytest
 
 from labctl.api.objects import Object
 from labctl.proxy.iptables.rules import JUMPS, rules
-from labctl.proxy.model import group_slices, service_ports
+from labctl.proxy.model import NodeView, group_slices, service_ports
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "kube-proxy" / "iptables"
 NODE, POD_CIDR = "node1", "10.245.0.0/16"
@@ -95,7 +95,7 @@ def arranged(chain: str, listed: list[str]) -> list[str]:
 def test_rules_are_kube_proxys(path: Path) -> None:
     services, slices, text = load(path)
     ports = service_ports(services, group_slices(slices), node=NODE)
-    made = rules(ports, node=NODE, pod_cidr=POD_CIDR)
+    made = rules(ports, NodeView(NODE, "10.250.0.10", POD_CIDR))
     wanted = recorded(text)
     for table in ("nat", "filter"):
         expected = {c: arranged(c, r) for c, r in wanted[table].items() if c.startswith("KUBE")}

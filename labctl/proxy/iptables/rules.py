@@ -1,16 +1,20 @@
 """The rules of kube-proxy's iptables mode, as a pure function of service ports.
 
+Each service port makes a `Fragment`, independent of all others; the rule set is the base with all fragments. So one change
+costs the old and the new fragment of one Service, however many there are.
+
 Chains and rules are those of pkg/proxy/iptables/proxier.go (Kubernetes 1.36), in the form `iptables-save` prints, so that a
 learner finds in a lab what a book or a cluster shows.
 """
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from labctl.proxy.iptables import chains
-from labctl.proxy.model import Categorised, Endpoint, ServicePort, categorise
+from labctl.proxy.model import Categorised, Endpoint, NodeView, ServicePort, categorise
 
 NAT, FILTER = "nat", "filter"
 _LAST = '-m comment --comment "kubernetes service nodeports; NOTE: this must be the last rule in this chain"'
@@ -26,6 +30,14 @@ class Ruleset:
     def table(self, name: str) -> dict[str, list[str]]:
         """The chains of a table."""
         return self.nat if name == NAT else self.filter
+
+
+@dataclass(slots=True)
+class Fragment:
+    """What one service port needs: chains of its own in table nat, and (table, chain, rule) in shared chains."""
+
+    own: dict[str, list[str]] = field(default_factory=dict)
+    shared: list[tuple[str, str, str]] = field(default_factory=list)
 
 
 _NEW = "-m conntrack --ctstate NEW -m comment --comment"
@@ -52,17 +64,24 @@ JUMPS: tuple[tuple[str, str, str], ...] = (
     (FILTER, "OUTPUT", f"-j {chains.FIREWALL}"),
 )
 
+# Ends KUBE-SERVICES; all other rules of shared chains may stand in any order.
+LAST = f"{_LAST} -m addrtype --dst-type LOCAL -j {chains.NODEPORTS}"
 
-def rules(ports: Iterable[ServicePort], *, node: str, pod_cidr: str, zone: str = "") -> Ruleset:
+
+def rules(ports: Iterable[ServicePort], view: NodeView) -> Ruleset:
     """All chains and rules for the service ports of one family on one node."""
-    found = _base()
+    found = base()
     for port in sorted(ports, key=lambda p: (p.full_name, p.protocol)):
-        _service(found, port, categorise(port, node=node, zone=zone), pod_cidr)
-    found.nat[chains.SERVICES].append(f"{_LAST} -m addrtype --dst-type LOCAL -j {chains.NODEPORTS}")
+        made = fragment(port, view)
+        found.nat.update(made.own)
+        for table, chain, rule in made.shared:
+            found.table(table)[chain].append(rule)
+    found.nat[chains.SERVICES].append(LAST)
     return found
 
 
-def _base() -> Ruleset:
+def base() -> Ruleset:
+    """The chains that are there without any Service, KUBE-SERVICES still without its last rule."""
     mark = chains.MASQUERADE_MARK
     forwarding = '-m comment --comment "kubernetes forwarding'
     return Ruleset(
@@ -94,140 +113,136 @@ def _base() -> Ruleset:
     )
 
 
+def fragment(port: ServicePort, view: NodeView) -> Fragment:
+    """Everything that one service port contributes."""
+    targets = categorise(port, node=view.name, zone=view.zone)
+    found = Fragment()
+    _cluster_ip(found, port, targets)
+    if port.is_external:
+        _external(found, port, targets, view)
+    if port.health_check_port:
+        comment = f"{port.namespace}/{port.name} health check node port"
+        rule = f'-p tcp -m comment --comment "{comment}" -m tcp --dport {port.health_check_port} -j ACCEPT'
+        found.shared.append((FILTER, chains.NODEPORTS, rule))
+    if targets.cluster:
+        found.own[chains.cluster(port)] = _balancing(port, targets.cluster, view, internal=not port.internal_local)
+    if targets.local:
+        found.own[chains.local(port)] = _balancing(port, targets.local, view, internal=port.internal_local)
+    for endpoint in targets.all_reachable:
+        found.own[chains.endpoint(port, endpoint)] = _endpoint_rules(port, endpoint)
+    return found
+
+
 def _match(address: str, port: ServicePort, comment: str, number: int) -> str:
     return f'-d {address}/32 -p {port.protocol} -m comment --comment "{comment}" -m {port.protocol} --dport {number}'
 
 
-def _service(found: Ruleset, port: ServicePort, targets: Categorised, pod_cidr: str) -> None:
-    internal_endpoints = targets.local if port.internal_local else targets.cluster
-    external_endpoints = targets.local if port.external_local else targets.cluster
-    internal_chain = chains.local(port) if port.internal_local else chains.cluster(port)
-    if internal_endpoints:
-        comment = f"{port.full_name} cluster IP"
-        found.nat[chains.SERVICES].append(f"{_match(port.cluster_ip, port, comment, port.port)} -j {internal_chain}")
+def _cluster_ip(found: Fragment, port: ServicePort, targets: Categorised) -> None:
+    if targets.has_internal(port):
+        chain = chains.local(port) if port.internal_local else chains.cluster(port)
+        rule = f"{_match(port.cluster_ip, port, f'{port.full_name} cluster IP', port.port)} -j {chain}"
+        found.shared.append((NAT, chains.SERVICES, rule))
     else:
-        found.filter[chains.SERVICES].append(_without(port, targets, port.cluster_ip, local=port.internal_local))
-    if port.is_external:
-        _external(found, port, targets, external_endpoints)
-        if targets.has_any:
-            _external_chain(found, port, targets, pod_cidr)
-    if port.health_check_port:
-        comment = f"{port.namespace}/{port.name} health check node port"
-        found.filter[chains.NODEPORTS].append(
-            f'-p tcp -m comment --comment "{comment}" -m tcp --dport {port.health_check_port} -j ACCEPT'
-        )
-    used_cluster = bool(targets.cluster) and port.uses_cluster_endpoints
-    if used_cluster or (port.is_external and port.external_local and targets.cluster):
-        found.nat[chains.cluster(port)] = _masquerade(port, chains.cluster(port), pod_cidr) + _balance(
-            port, targets.cluster
-        )
-    if port.uses_local_endpoints and targets.local:
-        found.nat[chains.local(port)] = _masquerade(port, chains.local(port), pod_cidr) + _balance(port, targets.local)
-    for endpoint in targets.all_reachable:
-        found.nat[chains.endpoint(port, endpoint)] = _endpoint_rules(port, endpoint)
+        found.shared.append((FILTER, chains.SERVICES, _without(port, targets, port.cluster_ip)))
 
 
-def _verdict(targets: Categorised, *, local: bool) -> tuple[str, str]:
-    """What happens to packets without endpoints, and the words for it."""
-    if local and targets.has_any:
+def _verdict(targets: Categorised) -> tuple[str, str]:
+    """What happens to packets that find no endpoint here, and the words for it."""
+    if targets.has_any:
         return "has no local endpoints", "DROP"
     return "has no endpoints", "REJECT --reject-with icmp-port-unreachable"
 
 
-def _without(port: ServicePort, targets: Categorised, address: str, *, local: bool) -> str:
-    words, action = _verdict(targets, local=local)
+def _without(port: ServicePort, targets: Categorised, address: str) -> str:
+    words, action = _verdict(targets)
     return f"{_match(address, port, f'{port.full_name} {words}', port.port)} -j {action}"
 
 
-def _external(found: Ruleset, port: ServicePort, targets: Categorised, endpoints: tuple[Endpoint, ...]) -> None:
+def _external(found: Fragment, port: ServicePort, targets: Categorised, view: NodeView) -> None:
+    """NodePort, load balancer and external addresses lead to KUBE-EXT-, which knows the policies."""
     chain = chains.external(port)
-    # Policy Local without local endpoints: pods and the node itself still reach the others through KUBE-EXT-.
-    reachable = bool(endpoints) or (port.external_local and targets.has_any and bool(targets.cluster))
-    guarded = bool(port.source_ranges and port.load_balancer_ips)
+    guarded = bool(targets.has_any and port.source_ranges and port.load_balancer_ips)
     for address in port.external_ips:
-        _destination(found, port, targets, address, "external IP", chain, reachable=reachable, dropped=not endpoints)
+        _destination(found, port, targets, address, what="external IP", chain=chain)
     for address in port.load_balancer_ips:
         target = chains.firewall(port) if guarded else chain
-        _destination(
-            found, port, targets, address, "loadbalancer IP", target, reachable=reachable, dropped=not endpoints
-        )
+        _destination(found, port, targets, address, what="loadbalancer IP", chain=target)
         if guarded:
             comment = f"{port.full_name} traffic not accepted by {chains.firewall(port)}"
-            found.filter[chains.PROXY_FIREWALL].append(f"{_match(address, port, comment, port.port)} -j DROP")
-    if guarded:
-        _firewall(found, port, chain)
+            rule = f"{_match(address, port, comment, port.port)} -j DROP"
+            found.shared.append((FILTER, chains.PROXY_FIREWALL, rule))
     if port.node_port:
-        if reachable:
-            found.nat[chains.NODEPORTS].append(
-                f'-p {port.protocol} -m comment --comment "{port.full_name}" -m {port.protocol} '
-                f"--dport {port.node_port} -j {chain}"
-            )
-        if not endpoints:
-            words, action = _verdict(targets, local=port.external_local)
-            found.filter[chains.EXTERNAL_SERVICES].append(
-                f'-p {port.protocol} -m comment --comment "{port.full_name} {words}" -m addrtype --dst-type LOCAL '
-                f"-m {port.protocol} --dport {port.node_port} -j {action}"
-            )
+        _node_port(found, port, targets, chain)
+    if guarded:
+        found.own[chains.firewall(port)] = _firewall(port, chain, view)
+    if targets.has_any:
+        found.own[chain] = _external_chain(port, targets, view)
 
 
 def _destination(
-    found: Ruleset,
-    port: ServicePort,
-    targets: Categorised,
-    address: str,
-    what: str,
-    chain: str,
-    *,
-    reachable: bool,
-    dropped: bool,
+    found: Fragment, port: ServicePort, targets: Categorised, address: str, *, what: str, chain: str
 ) -> None:
-    if reachable:
-        comment = f"{port.full_name} {what}"
-        found.nat[chains.SERVICES].append(f"{_match(address, port, comment, port.port)} -j {chain}")
-    if dropped:
-        found.filter[chains.EXTERNAL_SERVICES].append(_without(port, targets, address, local=port.external_local))
+    if targets.has_any:
+        rule = f"{_match(address, port, f'{port.full_name} {what}', port.port)} -j {chain}"
+        found.shared.append((NAT, chains.SERVICES, rule))
+    if not targets.has_external(port):
+        found.shared.append((FILTER, chains.EXTERNAL_SERVICES, _without(port, targets, address)))
 
 
-def _firewall(found: Ruleset, port: ServicePort, chain: str) -> None:
-    name = chains.firewall(port)
-    rules = [
-        f'-s {cidr} -m comment --comment "{port.full_name} loadbalancer IP" -j {chain}' for cidr in port.source_ranges
-    ]
+def _node_port(found: Fragment, port: ServicePort, targets: Categorised, chain: str) -> None:
+    protocol, number = port.protocol, port.node_port
+    if targets.has_any:
+        rule = f'-p {protocol} -m comment --comment "{port.full_name}" -m {protocol} --dport {number} -j {chain}'
+        found.shared.append((NAT, chains.NODEPORTS, rule))
+    if not targets.has_external(port):
+        words, action = _verdict(targets)
+        rule = (
+            f'-p {protocol} -m comment --comment "{port.full_name} {words}" -m addrtype --dst-type LOCAL '
+            f"-m {protocol} --dport {number} -j {action}"
+        )
+        found.shared.append((FILTER, chains.EXTERNAL_SERVICES, rule))
+
+
+def _firewall(port: ServicePort, chain: str, view: NodeView) -> list[str]:
+    """loadBalancerSourceRanges; who is not let through meets KUBE-PROXY-FIREWALL, undelivered.
+
+    A node that is in a range may have the load balancer's address itself, and then it comes from there.
+    """
+    sources = list(port.source_ranges)
+    node = ipaddress.ip_address(view.address)
+    if any(node in ipaddress.ip_network(cidr) for cidr in port.source_ranges):
+        sources += [f"{address}/32" for address in port.load_balancer_ips]
+    rules = [f'-s {cidr} -m comment --comment "{port.full_name} loadbalancer IP" -j {chain}' for cidr in sources]
     rules.append(f'-m comment --comment "other traffic to {port.full_name} will be dropped by {chains.PROXY_FIREWALL}"')
-    found.nat[name] = rules
+    return rules
 
 
-def _external_chain(found: Ruleset, port: ServicePort, targets: Categorised, pod_cidr: str) -> None:
+def _external_chain(port: ServicePort, targets: Categorised, view: NodeView) -> list[str]:
     destinations = f"{port.full_name} external destinations"
     cluster = chains.cluster(port)
     if not port.external_local:
-        if targets.cluster:
-            found.nat[chains.external(port)] = [
-                f'-m comment --comment "masquerade traffic for {destinations}" -j {chains.MARK_MASQ}',
-                f"-j {cluster}",
-            ]
-        return
-    if not targets.cluster and not targets.local:
-        return
-    rules = []
-    if targets.cluster:
-        rules = [
-            f'-s {pod_cidr} -m comment --comment "pod traffic for {destinations}" -j {cluster}',
-            f'-m comment --comment "masquerade LOCAL traffic for {destinations}" '
-            f"-m addrtype --src-type LOCAL -j {chains.MARK_MASQ}",
-            f'-m comment --comment "route LOCAL traffic for {destinations}" -m addrtype --src-type LOCAL -j {cluster}',
+        return [
+            f'-m comment --comment "masquerade traffic for {destinations}" -j {chains.MARK_MASQ}',
+            f"-j {cluster}",
         ]
+    rules = [
+        f'-s {view.pod_cidr} -m comment --comment "pod traffic for {destinations}" -j {cluster}',
+        f'-m comment --comment "masquerade LOCAL traffic for {destinations}" '
+        f"-m addrtype --src-type LOCAL -j {chains.MARK_MASQ}",
+        f'-m comment --comment "route LOCAL traffic for {destinations}" -m addrtype --src-type LOCAL -j {cluster}',
+    ]
     if targets.local:
         rules.append(f"-j {chains.local(port)}")
-    found.nat[chains.external(port)] = rules
+    return rules
 
 
-def _masquerade(port: ServicePort, chain: str, pod_cidr: str) -> list[str]:
-    """Traffic to the ClusterIP from outside the pods' range must come back this way: only its chain says so."""
-    if chain != (chains.local(port) if port.internal_local else chains.cluster(port)):
-        return []
+def _balancing(port: ServicePort, endpoints: tuple[Endpoint, ...], view: NodeView, *, internal: bool) -> list[str]:
+    """The chain of a policy. Traffic to the ClusterIP from beyond the pods' range must come back this way: it is marked."""
+    rules = _balance(port, endpoints)
+    if not internal:
+        return rules
     match = _match(port.cluster_ip, port, f"{port.full_name} cluster IP", port.port)
-    return [f"! -s {pod_cidr} {match} -j {chains.MARK_MASQ}"]
+    return [f"! -s {view.pod_cidr} {match} -j {chains.MARK_MASQ}", *rules]
 
 
 def _balance(port: ServicePort, endpoints: tuple[Endpoint, ...]) -> list[str]:
