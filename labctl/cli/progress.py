@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 from labctl.lab.progress import Progress, Report
+
+_QUIET_S = 10.0
 
 
 def reporter() -> Report:
     """A live display on a terminal, plain lines elsewhere (CI)."""
-    return _live if sys.stderr.isatty() else _plain
+    return _live if sys.stderr.isatty() else plain(lambda line: print(line, file=sys.stderr, flush=True))  # noqa: T201  # the terminal is its purpose
 
 
-def _plain(progress: Progress) -> None:
-    if progress.state == "done":
-        sys.stderr.write(f"{_line(progress)}\n")
-    elif progress.state == "failed":
-        sys.stderr.write(f"failed   {progress.step}\n")
-    elif progress.state == "note" and progress.step.startswith("image "):
-        sys.stderr.write(f"         {progress.step}: {progress.detail}\n")
-    sys.stderr.flush()
+def plain(write: Callable[[str], None]) -> Report:
+    """One line per step; a step that lasts also says what it is at, every ten seconds, so that a log shows life."""
+    last: dict[str, float] = {}
+
+    def report(progress: Progress) -> None:
+        if progress.state == "done":
+            write(_line(progress))
+        elif progress.state == "failed":
+            write(f"failed   {progress.step}")
+        elif progress.state == "note" and progress.seconds - last.get(progress.step, 0.0) >= _QUIET_S:
+            last[progress.step] = progress.seconds
+            write(f"{progress.seconds:6.0f} s ... {progress.step}: {progress.detail}"[:160])
+
+    return report
 
 
 def _live(progress: Progress) -> None:

