@@ -105,7 +105,7 @@ def _nothing_selected(facts: f.Facts, service: Object) -> list[Finding]:
                 fix=f"kubectl get pods -n {other} -l {text}",
             )
         )
-    return found + (_near_miss(facts, service) or _scaled_to_zero(facts, service))
+    return found + (_scaled_to_zero(facts, service) or _near_miss(facts, service))
 
 
 def _near_miss(facts: f.Facts, service: Object) -> list[Finding]:

@@ -222,3 +222,16 @@ def test_a_missing_service_is_looked_for(namespace: str, name: str, words: str) 
     [said] = explain_missing_service(replace(HEALTHY, namespaces=namespaces), namespace, name)
     assert words in said.text
     assert said.fix
+
+
+def test_a_deployment_scaled_to_zero_is_the_cause_even_beside_a_pod_with_nearly_the_labels() -> None:
+    made = {
+        "kind": "Deployment",
+        "metadata": {"name": "web-a", "namespace": "default"},
+        "spec": {"replicas": 0, "template": {"metadata": {"labels": {"app": "web-a"}}}},
+    }
+    near = pod("web-b-1", app="web-b")
+    wanted = service(selector={"app": "web-a"})
+    found = explain_service(Facts(services=[wanted], pods=[near], deployments=[made]), wanted)
+    assert [f.about for f in found if f.fix][-1] == "deploy/web-a"
+    assert not any("nearly" in f.text for f in found)
