@@ -71,6 +71,7 @@ class Syncer:
         self._run = run
         self._current_generation = current_generation
         self._generation = 0
+        self._suspect = False  # somebody else changed the packet filter since the rules were last known to be whole
         self._left: list[Backend] = []
         self._dirty = asyncio.Event()
         self._programmed: dict[ObjectKey, tuple[ServicePort, ...]] | None = None
@@ -120,12 +121,14 @@ class Syncer:
 
     async def sync(self) -> None:
         """One sync. Raises CommandFailed; the next one has to be full then."""
+        self._look()
         changed, view, programmed = self._tracker.take_changed(), self._tracker.view, self._programmed
         if programmed is None or view != self._view or len(changed) > MANY_CHANGES:
             await self._full(view)
+            self._suspect = False
         else:
             await self._update(programmed, changed, view)
-        self._note_generation()
+        self._look(ours=True)
 
     async def _full(self, view: NodeView) -> None:
         written: dict[ObjectKey, tuple[ServicePort, ...]] = {}
@@ -163,23 +166,27 @@ class Syncer:
                 programmed.pop(key, None)
         await conntrack.forget_stale(self._run, new)
 
-    def _note_generation(self) -> None:
+    def _look(self, *, ours: bool = False) -> None:
+        """Note the packet filter's generation; a new one makes the rules suspect unless the change was `ours`."""
         try:
-            self._generation = self._current_generation()
+            now = self._current_generation()
         except OSError as error:
             _LOG.warning("the generation of the packet filter is unknown: %s", error)
+            return
+        self._suspect = self._suspect or (not ours and now != self._generation)
+        self._generation = now
 
     async def _check(self) -> None:
         """Somebody flushed or deleted our chains: write them anew."""
         programmed = self._programmed
         if programmed is None:
             return
+        self._look()
         try:
-            before = self._generation
-            self._note_generation()
-            if before == self._generation or await self._intact(programmed):
+            if not self._suspect or await self._intact(programmed):
+                self._suspect = False
                 await self._backend.tidy()
-                self._note_generation()
+                self._look(ours=True)
                 return
         except CommandFailed as error:
             _LOG.warning("cannot look at the rules: %s", error)
