@@ -38,8 +38,8 @@ class Backend(Protocol):
         """Write everything anew, and remove what earlier Services left."""
         ...
 
-    async def update(self, old: Iterable[ServicePort], new: Iterable[ServicePort], view: NodeView) -> None:
-        """Write the difference between two states of some Services."""
+    async def update(self, old: Iterable[ServicePort], new: Iterable[ServicePort], view: NodeView) -> bool:
+        """Write the difference between two states of some Services; False when only a full sync will do."""
         ...
 
     async def intact(self, ports: Iterable[ServicePort], view: NodeView) -> bool:
@@ -124,10 +124,12 @@ class Syncer:
         self._look()
         changed, view, programmed = self._tracker.take_changed(), self._tracker.view, self._programmed
         if programmed is None or view != self._view or len(changed) > MANY_CHANGES:
+            written = False
+        else:
+            written = await self._update(programmed, changed, view)
+        if not written:
             await self._full(view)
             self._suspect = False
-        else:
-            await self._update(programmed, changed, view)
         self._look(ours=True)
 
     async def _full(self, view: NodeView) -> None:
@@ -151,20 +153,22 @@ class Syncer:
 
     async def _update(
         self, programmed: dict[ObjectKey, tuple[ServicePort, ...]], changed: set[ObjectKey], view: NodeView
-    ) -> None:
+    ) -> bool:
         now = {key: self._tracker.ports(key) for key in sorted(changed)}
         different = {key: ports for key, ports in now.items() if ports != programmed.get(key, ())}
         if not different:
-            return
+            return True
         old = [p for key in different for p in programmed.get(key, ())]
         new = [p for ports in different.values() for p in ports]
-        await self._backend.update(old, new, view)
+        if not await self._backend.update(old, new, view):
+            return False
         for key, ports in different.items():
             if ports:
                 programmed[key] = ports
             else:
                 programmed.pop(key, None)
         await conntrack.forget_stale(self._run, new)
+        return True
 
     def _look(self, *, ours: bool = False) -> None:
         """Note the packet filter's generation; a new one makes the rules suspect unless the change was `ours`."""

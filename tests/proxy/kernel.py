@@ -172,12 +172,19 @@ class IptablesKernel:
             if verdict in ("DROP", "REJECT"):
                 yield chance, Fate(verdict)
                 return
-        for table in ("mangle", "nat") if leaves else ():
+        if leaves:
+            yield from ((chance * part, fate) for part, fate in self.leaving(packet))
+        else:
+            yield chance, Fate(packet.target, packet.masqueraded)
+
+    def leaving(self, packet: Packet) -> Iterator[tuple[Fraction, Fate]]:
+        """POSTROUTING; a packet that is masqueraded already stays so."""
+        for table in ("mangle", "nat"):
             ((_, packet, verdict),) = self._chain(table, "POSTROUTING", packet)
             if verdict == "DROP":
-                yield chance, Fate("DROP")
+                yield Fraction(1), Fate("DROP")
                 return
-        yield chance, Fate(packet.target, packet.masqueraded)
+        yield Fraction(1), Fate(packet.target, packet.masqueraded)
 
     def _chain(self, table: str, chain: str, packet: Packet, start: int = 0) -> Branches:
         rules = self.tables[table][chain]

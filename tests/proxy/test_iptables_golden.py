@@ -6,66 +6,13 @@ Order within KUBE-SERVICES, KUBE-NODEPORTS and the like is by chance there (a Go
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from labctl.api.objects import Object
 from labctl.proxy.iptables.rules import JUMPS, rules
-from labctl.proxy.model import NodeView, group_slices, service_ports
-
-GOLDEN = Path(__file__).parents[1] / "golden" / "kube-proxy" / "iptables"
-NODE, POD_CIDR = "node1", "10.245.0.0/16"
-
-
-def system_objects() -> tuple[list[Object], list[Object]]:
-    """kubernetes and kube-dns, as in the recorded cluster."""
-
-    def svc(ns: str, name: str, ip: str, *ports: tuple[str, str, int]) -> Object:
-        listed = [{"name": n, "protocol": p, "port": number} for n, p, number in ports]
-        return {"metadata": {"namespace": ns, "name": name}, "spec": {"clusterIP": ip, "ports": listed}}
-
-    def slc(ns: str, name: str, ip: str, *ports: tuple[str, str, int]) -> Object:
-        listed = [{"name": n, "protocol": p, "port": number} for n, p, number in ports]
-        return {
-            "metadata": {"namespace": ns, "name": f"{name}-1", "labels": {"kubernetes.io/service-name": name}},
-            "addressType": "IPv4",
-            "endpoints": [{"addresses": [ip], "conditions": {"ready": True}}],
-            "ports": listed,
-        }
-
-    dns = (("dns", "UDP", 53), ("dns-tcp", "TCP", 53), ("metrics", "TCP", 9153))
-    return (
-        [
-            svc("default", "kubernetes", "10.96.0.1", ("https", "TCP", 443)),
-            svc("kube-system", "kube-dns", "10.96.0.10", *dns),
-        ],
-        [
-            slc("default", "kubernetes", "10.250.0.10", ("https", "TCP", 6443)),
-            slc("kube-system", "kube-dns", "10.245.0.2", *dns),
-        ],
-    )
-
-
-def load(path: Path) -> tuple[list[Object], list[Object], str]:
-    """Services, slices and the recorded rules of a case."""
-    services, slices = system_objects()
-    lines = path.read_text().splitlines()
-    status = re.search(r"ingress = (\S+)", lines[0])
-    for line in lines:
-        if not line.startswith("# {"):
-            continue
-        obj: dict[str, Any] = json.loads(line[2:])
-        if obj["kind"] == "Service":
-            if status:
-                obj["status"] = {"loadBalancer": {"ingress": [{"ip": status[1]}]}}
-            services.append(obj)
-        else:
-            slices.append(obj)
-    return services, slices, "\n".join(line for line in lines if not line.startswith("#"))
+from tests.proxy.recorded import VIEW, cases, load
 
 
 def recorded(text: str) -> dict[str, dict[str, list[str]]]:
@@ -91,11 +38,10 @@ def arranged(chain: str, listed: list[str]) -> list[str]:
     return listed if per_service else sorted(listed)
 
 
-@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.txt")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", cases("iptables"))
 def test_rules_are_kube_proxys(path: Path) -> None:
-    services, slices, text = load(path)
-    ports = service_ports(services, group_slices(slices), node=NODE)
-    made = rules(ports, NodeView(NODE, "10.250.0.10", POD_CIDR))
+    ports, text = load(path)
+    made = rules(ports, VIEW)
     wanted = recorded(text)
     for table in ("nat", "filter"):
         expected = {c: arranged(c, r) for c, r in wanted[table].items() if c.startswith("KUBE")}

@@ -16,7 +16,9 @@ from labctl.api.objects import Object
 from labctl.config import Credentials, LabConfig, NodeConfig
 from labctl.proxy import node_setup
 from labctl.proxy.iptables.backend import IptablesBackend
+from labctl.proxy.nftables.backend import NftablesBackend
 from tests.proxy.kernel import Fate, IptablesKernel, Packet, ends
+from tests.proxy.nft_kernel import NftKernel
 from tests.proxy.objects import (
     ADDRESSES,
     CLUSTER_IP,
@@ -40,7 +42,7 @@ from tests.proxy.objects import (
     service,
 )
 
-Kernel = IptablesKernel
+Kernel = IptablesKernel | NftKernel
 Filled = Callable[..., Kernel]
 
 SOURCES = {"pod here": POD_HERE, "pod elsewhere": POD_ELSEWHERE, "node": NODE_IP, "outside": OUTSIDE}
@@ -100,19 +102,40 @@ def node_rules() -> str:
     return node_setup.guard_rules(LabConfig("lab", nodes, Credentials(), "192.168.123.2", pod_cidr=POD_CIDR))
 
 
-def iptables_kernel(*objects: Object) -> IptablesKernel:
+def bare_kernel() -> IptablesKernel:
+    """A node before its first sync."""
     kernel = IptablesKernel(ADDRESSES)
     kernel.restore(node_rules())
     for table, chain, rule in node_setup.JUMPS:
         kernel.tables[table][chain].append(" ".join(rule))
+    return kernel
+
+
+def iptables_kernel(*objects: Object) -> IptablesKernel:
+    kernel = bare_kernel()
     asyncio.run(IptablesBackend(kernel).full(ports_of(*objects), VIEW))
     return kernel
 
 
-@pytest.fixture(params=["iptables"])
-def filled(request: pytest.FixtureRequest) -> Filled:
+def nftables_kernel(*objects: Object) -> NftKernel:
+    kernel = NftKernel(ADDRESSES, bare_kernel())
+    asyncio.run(NftablesBackend(kernel).full(ports_of(*objects), VIEW))
+    return kernel
+
+
+KERNELS: dict[str, Filled] = {
+    "iptables": iptables_kernel,
+    "nftables": nftables_kernel,
+    "nftables of many": nftables_kernel,
+}
+
+
+@pytest.fixture(params=KERNELS)
+def filled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Filled:
     """A node's packet filter with the rules for some objects."""
-    return {"iptables": iptables_kernel}[request.param]
+    if request.param == "nftables of many":
+        monkeypatch.setattr("labctl.proxy.nftables.backend.MANY", 0)
+    return KERNELS[request.param]
 
 
 def spelled(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,22 +14,32 @@ from hypothesis import strategies as st
 from labctl.api.objects import Object, ObjectKey, key_of
 from labctl.proxy import sync
 from labctl.proxy.iptables.backend import IptablesBackend
+from labctl.proxy.nftables.backend import NftablesBackend
+from labctl.proxy.runner import CommandFailed
 from labctl.proxy.sync import Syncer
 from labctl.proxy.tracker import Tracker
 from tests.proxy.kernel import IptablesKernel
+from tests.proxy.nft_kernel import NftKernel
 from tests.proxy.objects import ADDRESSES, TERMINATING, VIEW, endpoint, endpoint_slice, reachable_everywhere, service
 
 
 class Node:
-    """A node with a packet filter in memory."""
+    """A node with a packet filter in memory; `nft` holds the nftables backend's part of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, mode: str = "iptables") -> None:
         self.kernel = IptablesKernel(ADDRESSES)
+        self.nft = NftKernel(ADDRESSES, self.kernel)
         self.tracker = Tracker(VIEW)
         self.syncer = Syncer(
-            self.tracker, IptablesBackend(self.kernel), self.kernel, current_generation=lambda: self.kernel.generation
+            self.tracker,
+            self.backend(mode),
+            self.nft,
+            current_generation=lambda: self.kernel.generation + self.nft.generation,
         )
         self._slices: dict[ObjectKey, Object] = {}
+
+    def backend(self, mode: str) -> IptablesBackend | NftablesBackend:
+        return IptablesBackend(self.nft) if mode == "iptables" else NftablesBackend(self.nft)
 
     def put(self, *objects: Object) -> None:
         for obj in objects:
@@ -51,8 +62,9 @@ class Node:
         """Sync; returns the text of what was written."""
         self.put(*objects)
         self.kernel.restores.clear()
+        self.nft.texts.clear()
         await self.syncer.sync()
-        return "".join(self.kernel.restores)
+        return "".join([*self.kernel.restores, *self.nft.texts])
 
     def chains(self) -> dict[str, dict[str, list[str]]]:
         """The rules without order where order means nothing."""
@@ -63,6 +75,11 @@ class Node:
             }
             for table, chains in self.kernel.tables.items()
         }
+
+    def table(self) -> tuple[dict[str, list[str]], dict[str, dict[str, str]]]:
+        """Table kube-proxy: chains that are not empty, and all sets and maps."""
+        assert self.nft.table is not None
+        return {c: rules for c, rules in self.nft.table.chains.items() if rules}, self.nft.table.containers
 
 
 @pytest.fixture
@@ -229,43 +246,148 @@ async def test_tcp_services_never_ask_conntrack(node: Node) -> None:
     assert not [c for c in node.kernel.commands if c[0] == "conntrack"]
 
 
+@pytest.fixture
+def nft() -> Node:
+    """A node in nftables mode."""
+    return Node("nftables")
+
+
+async def test_nftables_writes_only_what_belongs_to_the_service(nft: Node) -> None:
+    await nft.synced(*WEB, *OTHER)
+    text = await nft.synced(endpoint_slice(endpoint("10.244.1.7"), endpoint("10.244.2.9")))
+    assert "default/web" in text and "default/other" not in text and "delete table" not in text
+    assert "element" not in text, "addresses, and the endpoint on this node, stayed"
+
+
+async def test_an_element_stays_as_long_as_one_service_needs_it(nft: Node) -> None:
+    """Two Services of one endpoint share its hairpin element; two ports share the ClusterIP."""
+    ports = [{"name": "a", "port": 80}, {"name": "b", "port": 81}]
+    slices = [endpoint_slice(endpoint("10.244.1.7"), of=of, name=of) for of in ("web", "other")]
+    await nft.synced(WEB[0], OTHER[0], *slices)
+    nft.remove(OTHER[0])
+    await nft.synced()
+    assert list(nft.table()[1]["hairpin-connections"]) == ["10.244.1.7 . 10.244.1.7 . tcp . 8080"]
+    await nft.synced(service(ports=ports))
+    await nft.synced(service(ports=ports[:1]))
+    assert list(nft.table()[1]["cluster-ips"]) == ["10.96.1.1"]
+
+
+async def test_an_address_that_two_services_claim_passes_to_the_other(nft: Node) -> None:
+    claims: dict[str, Any] = {"externalIPs": ["203.0.113.77"]}
+    first, second = service(**claims), service("other", address="10.96.1.2", **claims)
+    await nft.synced(first, second, WEB[1], OTHER[1])
+    nft.remove(first)
+    await nft.synced()
+    assert "default/other" in nft.table()[1]["service-ips"]["203.0.113.77 . tcp . 80"]
+
+
+@pytest.mark.looptime
+async def test_emptied_chains_are_deleted_a_moment_later(nft: Node) -> None:
+    await nft.synced(*WEB, *OTHER)
+    nft.remove(*OTHER)
+    await nft.synced()
+    assert nft.nft.table and any("default/other" in c for c in nft.nft.table.chains)
+    async with looping(nft):
+        await asyncio.sleep(3)
+    assert not any("default/other" in c for c in nft.nft.table.chains)
+
+
+@pytest.mark.looptime
+async def test_a_table_that_somebody_deleted_is_made_anew(nft: Node) -> None:
+    await nft.synced(*WEB)
+    whole = nft.table()
+    for damage in ("delete table ip kube-proxy", "flush chain ip kube-proxy services"):
+        nft.nft.apply(damage)
+        async with looping(nft):
+            await asyncio.sleep(3)
+        assert nft.table() == whole
+
+
+async def test_the_layout_changes_with_the_number_of_service_ports(nft: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labctl.proxy.nftables.backend.MANY", 1)
+    monkeypatch.setattr("labctl.proxy.nftables.backend._FEWER", 1)
+    assert " map {" in await nft.synced(*WEB)
+    assert " map {" not in await nft.synced(*OTHER)
+    nft.remove(*OTHER)
+    assert " map {" in await nft.synced()
+
+
+@pytest.mark.parametrize(("old", "new"), [("iptables", "nftables"), ("nftables", "iptables")])
+async def test_switching_removes_the_other_backends_rules_only_after_its_own_stand(old: str, new: str) -> None:
+    node = Node(old)
+    await node.synced(*WEB)
+    node.nft.fail = node.kernel.fail = "out of memory"
+    node.syncer.use(node.backend(new))
+    with pytest.raises(CommandFailed):
+        await node.syncer.sync()
+    assert node.nft.table if old == "nftables" else node.kernel.tables["nat"]["KUBE-SERVICES"]
+    node.nft.fail = node.kernel.fail = ""
+    await node.syncer.sync()
+    assert node.syncer.mode == new
+    ours = [c for chains in node.kernel.tables.values() for c in chains if c.startswith("KUBE")]
+    jumps = [r for chains in node.kernel.tables.values() for rules in chains.values() for r in rules if "KUBE" in r]
+    if new == "nftables":
+        assert node.nft.table and not ours and not jumps
+    else:
+        assert node.nft.table is None and ours and jumps
+
+
+async def test_switching_to_the_present_backend_does_nothing(node: Node) -> None:
+    await node.synced(*WEB)
+    node.syncer.use(node.backend("iptables"))
+    assert await node.synced() == ""
+
+
 NAMES = ("a", "b", "c")
 CHANGES = st.tuples(
     st.sampled_from(NAMES),
     st.sampled_from(["", "Local"]),
+    st.sampled_from([0, 0, 60, 600]),
     st.one_of(
         st.none(), st.lists(st.tuples(st.integers(1, 2), st.integers(5, 7), st.booleans()), max_size=3, unique=True)
     ),
 )
 
 
+def objects_of(name: str, policy: str, affinity: int, endpoints: list[tuple[int, int, bool]]) -> tuple[Object, Object]:
+    number = NAMES.index(name)
+    made = reachable_everywhere(**({"externalTrafficPolicy": policy} if policy else {}))
+    made["metadata"]["name"] = name
+    made["spec"] |= {
+        "clusterIPs": [f"10.96.1.{number}"],
+        "ports": [{"port": 80, "nodePort": 30000 + number}],
+        "externalIPs": [f"203.0.113.{number}"],
+    }
+    made["status"] = {"loadBalancer": {"ingress": [{"ip": f"203.0.113.{number + 100}"}]}}
+    if affinity:
+        made["spec"] |= {
+            "sessionAffinity": "ClientIP",
+            "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": affinity}},
+        }
+    listed = [endpoint(f"10.244.{n}.{e}", None if ready else TERMINATING) for n, e, ready in endpoints]
+    return made, endpoint_slice(*listed, of=name)
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(CHANGES, min_size=1, max_size=6))
+@given(st.sampled_from(["iptables", "nftables"]), st.lists(CHANGES, min_size=1, max_size=6))
 def test_any_sequence_of_changes_ends_like_a_full_sync(
-    changes: list[tuple[str, str, list[tuple[int, int, bool]] | None]],
+    mode: str, changes: list[tuple[str, str, int, list[tuple[int, int, bool]] | None]]
 ) -> None:
     async def play() -> None:
-        stepwise, at_once = Node(), Node()
+        stepwise, at_once = Node(mode), Node(mode)
         await stepwise.synced()
         objects: dict[str, tuple[Object, ...]] = {}
-        for name, policy, endpoints in changes:
-            number = NAMES.index(name)
+        for name, policy, affinity, endpoints in changes:
             if endpoints is None:
                 stepwise.remove(*objects.pop(name, ()))
             else:
-                spec = {"externalTrafficPolicy": policy} if policy else {}
-                made = reachable_everywhere(**spec)
-                made["metadata"]["name"] = name
-                made["spec"] |= {
-                    "clusterIPs": [f"10.96.1.{number}"],
-                    "ports": [{"port": 80, "nodePort": 30000 + number}],
-                    "externalIPs": [f"203.0.113.{number}"],
-                }
-                listed = [endpoint(f"10.244.{n}.{e}", None if ready else TERMINATING) for n, e, ready in endpoints]
-                objects[name] = made, endpoint_slice(*listed, of=name)
+                objects[name] = objects_of(name, policy, affinity, endpoints)
                 stepwise.put(*objects[name])
             await stepwise.synced()
         await at_once.synced(*(o for listed in objects.values() for o in listed))
-        assert stepwise.chains() == at_once.chains()
+        if mode == "iptables":
+            assert stepwise.chains() == at_once.chains()
+        else:
+            assert stepwise.table() == at_once.table()
 
     asyncio.run(play())

@@ -24,11 +24,12 @@ class IptablesBackend:
         for text in restore.full(ports, view, saved):
             await self._run(*restore.COMMAND, stdin=text)
 
-    async def update(self, old: Iterable[ServicePort], new: Iterable[ServicePort], view: NodeView) -> None:
-        """Write the difference between two states of some Services."""
+    async def update(self, old: Iterable[ServicePort], new: Iterable[ServicePort], view: NodeView) -> bool:
+        """Write the difference between two states of some Services; that is always enough."""
         text = restore.difference((fragment(p, view) for p in old), (fragment(p, view) for p in new))
         if text:
             await self._run(*restore.COMMAND, stdin=text)
+        return True
 
     async def intact(self, ports: Iterable[ServicePort], view: NodeView) -> bool:
         """Whether all jumps are in their place and every rule is there, by number."""

@@ -1,0 +1,1 @@
+"""kube-proxy's nftables mode: table, chains, maps and sets as kube-proxy 1.36 writes them."""
