@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from pathlib import Path
 from typing import Annotated
@@ -47,6 +46,8 @@ def why(
 
     Example: `labctl why svc/numbers-api`
     """
+    import asyncio
+
     from labctl.client import kubeconfig
     from labctl.why.ask import explain
 

@@ -1,37 +1,74 @@
-"""The command `labctl`: all commands, and what becomes of errors."""
+"""The command `labctl`: which module has which command, and what becomes of errors.
+
+Only the module of the command that was asked for is imported: `labctl get svc` wants to be done before one notices.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 import typer
 
-from labctl.cli import lab, learn
 from labctl.errors import LabctlError
+
+MODULES = {
+    "up": "lab",
+    "status": "lab",
+    "doctor": "lab",
+    "down": "lab",
+    "lesson": "learn",
+    "why": "learn",
+    "get": "get",
+}
+"""Command -> module of this package whose `register(app)` adds it."""
 
 _HELP = """A lab for Kubernetes Services on one machine's Docker: real packets, real DNS, stock kubectl.
 
-Start one with `labctl up`, work in it with kubectl, look behind it with `labctl why`, remove it with `labctl down`.
+Start one with `labctl up`, work in it with `labctl` or `kubectl`, look behind it
+with `labctl why`, remove it with `labctl down`.
 """
 
-app = typer.Typer(
-    name="labctl", help=_HELP, no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False
-)
-lab.register(app)
-learn.register(app)
+
+def application(command: str = "") -> typer.Typer:
+    """The application with this command only, or with all."""
+    app = typer.Typer(
+        name="labctl",
+        help=_HELP,
+        no_args_is_help=True,
+        rich_markup_mode="markdown",
+        pretty_exceptions_enable=False,
+        add_completion=False,
+    )
+    app.callback()(_nothing)
+    names = [MODULES[command]] if command in MODULES else dict.fromkeys(MODULES.values())
+    for name in names:
+        import_module(f"labctl.cli.{name}").register(app)
+    return app
+
+
+def _nothing() -> None:
+    """A callback makes an application of a single command keep that command's name."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a command; a failure is one line on stderr and an exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
     try:
-        app(list(argv) if argv is not None else None)
+        application(words[0] if words else "")(words)
     except LabctlError as error:
-        sys.stderr.write(f"error: {error}\n")
+        from labctl.cli import errors
+
+        sys.stdout.flush()
+        for line in errors.lines(error):
+            sys.stderr.write(f"{line}\n")
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted\n")
         raise SystemExit(130) from None
+    except BrokenPipeError:  # `labctl get pods -w | head`
+        sys.stderr.close()
+        raise SystemExit(0) from None
 
 
 if __name__ == "__main__":

@@ -93,6 +93,11 @@ def load(context: str = "") -> Target:
     )
 
 
+def has_context(name: str) -> bool:
+    """Whether any of the files has this context."""
+    return _named([_read(p) for p in paths()], "contexts", name) is not None
+
+
 def add_context(name: str, *, server: str, ca_certificate: str, token: str) -> str:
     """Add or renew a context of this name and make it current; returns the one that was current before."""
     path = paths()[0]
