@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Annotated
 
 import typer
@@ -9,6 +10,13 @@ import typer
 _PANEL = "Lab"
 Name = Annotated[str, typer.Option("--name", envvar="LABCTL_NAME", help="Name of the lab; several run side by side.")]
 DEFAULT = "lab"
+
+
+class ProxyMode(Enum):
+    """kube-proxy's modes."""
+
+    IPTABLES = "iptables"
+    NFTABLES = "nftables"
 
 
 def register(app: typer.Typer) -> None:
@@ -29,6 +37,9 @@ def up(
         str | None, typer.Option(help="Range of the lab's LAN (192.168.123.0/24 or a free one).")
     ] = None,
     port: Annotated[int | None, typer.Option(help="Port of the API server on 127.0.0.1.")] = None,
+    proxy_mode: Annotated[
+        ProxyMode | None, typer.Option(help="How nodes program Services (iptables); also of a lab that runs.")
+    ] = None,
     dns_upstream: Annotated[
         list[str] | None, typer.Option(help="Resolver for names outside the cluster; none unless given.")
     ] = None,
@@ -47,6 +58,7 @@ def up(
         pod_cidr=pod_cidr,
         lan_cidr=lan_cidr,
         api_port=port,
+        proxy_mode=proxy_mode.value if proxy_mode else None,
         dns_upstreams=tuple(dns_upstream or ()),
     )
     started = lab_up.up(options, reporter())

@@ -21,6 +21,9 @@ MODULES = {
     "lesson": "learn",
     "why": "learn",
     "get": "get",
+    "apply": "apply",
+    "delete": "delete",
+    "scale": "scale",
 }
 """Command -> module of this package whose `register(app)` adds it."""
 
