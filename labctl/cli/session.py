@@ -67,7 +67,7 @@ class Session:
         from labctl.cli.transport import Transport
         from labctl.client import kubeconfig
 
-        self.target = kubeconfig.load(context or _labs_context())
+        self.target = kubeconfig.load(context or labs_context())
         self.transport = Transport(self.target, warn=_warn, timeout_s=timeout_s)
         self.mapper = Mapper(self.transport, cache=_cache_folder())
         self.namespace = namespace or self.target.namespace
@@ -125,7 +125,7 @@ def needs(words: Sequence[str] | None, what: str) -> Sequence[str]:
     return words
 
 
-def _labs_context() -> str:
+def labs_context() -> str:
     """The context of $LABCTL_NAME's lab, if the kubeconfig has it."""
     name = os.environ.get("LABCTL_NAME")
     if not name:

@@ -11,15 +11,18 @@ import http.client
 import json
 import ssl
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from labctl.api import status
 from labctl.cli.errors import Plain
 from labctl.client.kubeconfig import Target
+
+if TYPE_CHECKING:
+    from labctl.client.streams import Channels
 
 JSON = "application/json"
 DEFAULT_TIMEOUT_S = 60.0
@@ -108,6 +111,18 @@ class Transport:
         finally:
             self.close()
             self._connection = kept
+
+    def channels(self, path: str, query: Iterable[tuple[str, str]]) -> Channels:
+        """A WebSocket into a pod, on a connection of its own. Raises ApiError when the server refuses."""
+        from labctl.client import streams
+
+        context = _context(self._target) if self._tls else None
+        try:
+            connection, host = streams.connect(self._target.server, context)
+        except OSError as error:
+            raise self._unreachable(error) from error
+        path = self._prefix + path
+        return streams.open_channels(connection, host=host, path=path, query=query, headers=self._headers)
 
     def close(self) -> None:
         """Close the kept connection."""

@@ -83,7 +83,8 @@ class Informer:
                 await self._follow()
                 pause = _FIRST_PAUSE_S
             except (ApiError, OSError, EOFError, WatchEnded) as error:
-                _LOG.debug("watching %s: %s", self.kind, error)
+                refused = isinstance(error, ApiError) and error.code in (401, 403)
+                _LOG.log(logging.WARNING if refused else logging.DEBUG, "watching %s: %s", self.kind, error)
                 if isinstance(error, WatchEnded) or (isinstance(error, ApiError) and error.code == 410):
                     self._revision = ""
                 await asyncio.sleep(pause)
