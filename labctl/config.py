@@ -28,6 +28,7 @@ API_PORT = 6443  # of the control plane, inside its container
 # /proc/sys/net of a node container, writable: in /proc/sys itself it is not, and docker-compose 1.29 cannot unmask that.
 NET_SYSCTLS = "/run/labctl/sysctl/net"
 PROXY_HEALTH_PORT = 10256  # kube-proxy's healthz port, on every node
+PROXY_METRICS_PORT = 10249  # kube-proxy's, on every node's loopback; /proxyMode tells the mode
 TUNNEL_PORT = 10258  # of the node agents' CONNECT service, through which probes come from the pod's node
 
 
@@ -73,6 +74,7 @@ class LabConfig:
     cluster_domain: str = "cluster.local"
     dns_address: str = "10.96.0.10"
     ip_family: Literal["ipv4", "dual"] = "ipv4"
+    # What the lab starts with; ConfigMap kube-proxy of kube-system may say otherwise since.
     proxy_mode: Literal["iptables", "nftables"] = "iptables"
     pods_network: str = ""  # Docker network names
     lan_network: str = ""

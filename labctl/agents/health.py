@@ -1,4 +1,4 @@
-"""kube-proxy's health answers: /healthz on 10256, and one port per Service with a healthCheckNodePort.
+"""kube-proxy's answers: /healthz on 10256, /proxyMode on 10249, and one port per Service with a healthCheckNodePort.
 
 A load balancer asks the latter which nodes have an endpoint of their own (pkg/proxy/healthcheck): 200 with the number of local
 endpoints, 503 without any.
@@ -11,16 +11,19 @@ import json
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 
-from labctl.config import PROXY_HEALTH_PORT
+from labctl.config import PROXY_HEALTH_PORT, PROXY_METRICS_PORT
 from labctl.proxy.model import ServicePort, categorise
+
+_ALWAYS = (PROXY_HEALTH_PORT, PROXY_METRICS_PORT)
 
 
 class HealthServers:
     """Listens on the proxy's health port, and on each health check node port while its Service exists."""
 
-    def __init__(self, error: Callable[[], str]) -> None:
-        """`error` says what is wrong with the proxy, or nothing."""
+    def __init__(self, error: Callable[[], str], mode: Callable[[], str]) -> None:
+        """`error` says what is wrong with the proxy, or nothing; `mode` the proxy mode that stands."""
         self._error = error
+        self._mode = mode
         self._local: dict[int, tuple[str, str, int]] = {}
         self._servers: dict[int, asyncio.Server] = {}
         self._changed = asyncio.Event()
@@ -40,10 +43,11 @@ class HealthServers:
         """Serve until cancelled."""
         try:
             self._servers[PROXY_HEALTH_PORT] = await self._listen(PROXY_HEALTH_PORT)
+            self._servers[PROXY_METRICS_PORT] = await self._listen(PROXY_METRICS_PORT, host="127.0.0.1")
             while True:
                 await self._changed.wait()
                 self._changed.clear()
-                for port in [p for p in self._servers if p != PROXY_HEALTH_PORT and p not in self._local]:
+                for port in [p for p in self._servers if p not in _ALWAYS and p not in self._local]:
                     self._servers.pop(port).close()
                 for port in [p for p in self._local if p not in self._servers]:
                     self._servers[port] = await self._listen(port)
@@ -51,14 +55,15 @@ class HealthServers:
             for server in self._servers.values():
                 server.close()
 
-    async def _listen(self, port: int) -> asyncio.Server:
+    async def _listen(self, port: int, *, host: str = "0.0.0.0") -> asyncio.Server:  # noqa: S104  # the node's own namespace
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             try:
                 async with asyncio.timeout(5):
                     await reader.readuntil(b"\r\n\r\n")
                 status, body = self.answer(port)
-                text = json.dumps(body).encode()
-                head = f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\n"
+                text = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+                kind = "text/plain" if isinstance(body, str) else "application/json"
+                head = f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: {kind}\r\n"
                 writer.write(f"{head}Content-Length: {len(text)}\r\nConnection: close\r\n\r\n".encode() + text)
                 await writer.drain()
             except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
@@ -66,15 +71,17 @@ class HealthServers:
             finally:
                 writer.close()
 
-        return await asyncio.start_server(serve, "0.0.0.0", port)  # noqa: S104  # the node's own namespace
+        return await asyncio.start_server(serve, host, port)
 
-    def answer(self, port: int) -> tuple[HTTPStatus, dict[str, object]]:
+    def answer(self, port: int) -> tuple[HTTPStatus, dict[str, object] | str]:
         """What a request on a port is answered."""
         error = self._error()
+        if port == PROXY_METRICS_PORT:
+            return HTTPStatus.OK, self._mode()
         if port == PROXY_HEALTH_PORT:
             return (HTTPStatus.SERVICE_UNAVAILABLE, {"error": error}) if error else (HTTPStatus.OK, {"status": "ok"})
         namespace, name, count = self._local.get(port, ("", "", 0))
-        body = {
+        body: dict[str, object] = {
             "service": {"namespace": namespace, "name": name},
             "localEndpoints": count,
             "serviceProxyHealthy": not error,

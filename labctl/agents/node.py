@@ -19,11 +19,10 @@ from labctl.api.objects import Object, key_of
 from labctl.client.http import HttpApi
 from labctl.client.informer import Informer
 from labctl.config import NET_SYSCTLS, LabConfig, NodeConfig
-from labctl.proxy import node_setup
-from labctl.proxy.iptables.backend import IptablesBackend
+from labctl.proxy import mode, node_setup
 from labctl.proxy.model import NodeView
 from labctl.proxy.runner import CommandFailed, run
-from labctl.proxy.sync import Syncer
+from labctl.proxy.sync import Backend, Syncer
 from labctl.proxy.tracker import Tracker
 
 _LOG = logging.getLogger("labctl.node")
@@ -44,21 +43,33 @@ class Agent:
         )
         view = NodeView(self._node.name, self._node.address, config.pod_cidr, config.service_cidr)
         self._tracker = Tracker(view)
-        self._syncer = Syncer(self._tracker, IptablesBackend(run), run)
+        self._syncer = Syncer(self._tracker, backend(config.proxy_mode), run)
         self._services = Informer(api, kinds.SERVICE, self._service_changed, transform=reduced)
         self._slices = Informer(api, kinds.ENDPOINT_SLICE, self._slice_changed, transform=reduced)
         self._nodes = Informer(api, kinds.NODE, self._node_changed, field_selector=f"metadata.name={self._node.name}")
-        self._health = HealthServers(lambda: self._syncer.last_error)
+        self._modes = Informer(
+            api,
+            kinds.CONFIG_MAP,
+            self._mode_changed,
+            namespace=mode.NAMESPACE,
+            field_selector=f"metadata.name={mode.NAME}",
+        )
+        self._informers = (self._services, self._slices, self._nodes, self._modes)
+        self._health = HealthServers(lambda: self._syncer.last_error, lambda: self._syncer.mode)
 
     async def run(self) -> None:
         """Run until cancelled."""
         await set_up(self._config, self._node)
         async with asyncio.TaskGroup() as tasks:
-            for informer in (self._services, self._slices, self._nodes):
+            for informer in self._informers:
                 tasks.create_task(informer.run(), name=f"informer {informer.kind}")
             tasks.create_task(Tunnel(self._config, self._node).run(self._node.address), name="tunnel")
             tasks.create_task(self._health.run(), name="health")
-            await asyncio.gather(self._services.synced(), self._slices.synced(), self._nodes.synced())
+            for informer in (self._services, self._slices, self._nodes):
+                await informer.synced()
+            with contextlib.suppress(TimeoutError):  # it spares a switch of modes, but rules do not depend on it
+                async with asyncio.timeout(1):
+                    await self._modes.synced()
             self._changed()
             await self._syncer.run()
 
@@ -77,10 +88,27 @@ class Agent:
         if self._tracker.set_zone(labels.get(_ZONE, "")):
             self._changed()
 
+    def _mode_changed(self, _: Object | None, configured: Object | None) -> None:
+        try:
+            self._syncer.use(backend(mode.mode_of(configured, self._config.proxy_mode)))
+        except mode.UnknownMode as error:
+            _LOG.warning("%s: the rules stay as they are", error)
+
     def _changed(self) -> None:
         if self._services.is_synced and self._slices.is_synced:
             self._health.update(self._tracker.health_checked())
             self._syncer.notify()
+
+
+def backend(wanted: mode.Mode) -> Backend:
+    """The backend of a mode, imported only when it is used."""
+    if wanted == "nftables":
+        from labctl.proxy.nftables.backend import NftablesBackend
+
+        return NftablesBackend(run)
+    from labctl.proxy.iptables.backend import IptablesBackend
+
+    return IptablesBackend(run)
 
 
 def reduced(obj: Object) -> Object:

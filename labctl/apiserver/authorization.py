@@ -43,6 +43,8 @@ def allowed(store: Store, user: User, attributes: Attributes) -> bool:
         return True
     if attributes.path:
         return (attributes.verb == "get" and "system:authenticated" in user.groups) or _public(attributes.path)
+    if "system:nodes" in user.groups and _reads_proxy_configuration(attributes):
+        return True
     if "system:nodes" in user.groups and attributes.resource in (*_NODE_READS, "events"):
         reads = attributes.verb in ("get", "list", "watch")
         return reads or (attributes.resource == "events" and attributes.verb in ("create", "patch", "update"))
@@ -60,6 +62,12 @@ def rules_of(store: Store, user: User, namespace: str) -> Iterator[Object]:
         for binding in store.items(kinds.ROLE_BINDING.group_resource, namespace):
             if _binds(binding, user):
                 yield from _role_rules(store, binding, namespace)
+
+
+def _reads_proxy_configuration(attributes: Attributes) -> bool:
+    """ConfigMap kube-proxy and its neighbours, which hold no secrets: kubeadm binds a Role for it."""
+    reads = attributes.verb in ("get", "list", "watch")
+    return reads and attributes.resource == "configmaps" and attributes.namespace == "kube-system"
 
 
 def _public(path: str) -> bool:

@@ -33,7 +33,7 @@ class UpOptions:
     lan_cidr: str | None = None
     service_cidr: str = "10.96.0.0/12"
     api_port: int | None = None
-    proxy_mode: Literal["iptables", "nftables"] = "iptables"
+    proxy_mode: Literal["iptables", "nftables"] | None = None
     dns_upstreams: tuple[str, ...] = ()
 
 
@@ -117,7 +117,7 @@ def config(options: UpOptions, ranges: Ranges, *, nodes: int, credentials: Crede
         service_cidr=ranges.services,
         lan_cidr=ranges.lan,
         dns_address=host(ranges.services, 10),
-        proxy_mode=options.proxy_mode,
+        proxy_mode=options.proxy_mode or "iptables",
         pods_network=f"{project}-pods",
         lan_network=f"{project}-lan",
         state_volume=f"{project}-state",

@@ -31,13 +31,15 @@ class Answer:
     text: str = ""
 
 
-def ask(record: Record, path: str, *, timeout_s: float = 5) -> Answer:
-    """GET from the lab's API server on the host's loopback, as its admin."""
+def ask(record: Record, path: str, *, timeout_s: float = 5, method: str = "GET", body: Object | None = None) -> Answer:
+    """One request to the lab's API server on the host's loopback, as its admin."""
     context = ssl.create_default_context(cadata=record.config.credentials.ca_certificate)
     connection = http.client.HTTPSConnection("127.0.0.1", record.api_port, timeout=timeout_s, context=context)
     headers = {"Authorization": f"Bearer {record.config.credentials.admin_token}", "Accept": "application/json"}
     try:
-        connection.request("GET", path, headers=headers)
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        connection.request(method, path, json.dumps(body) if body is not None else None, headers=headers)
         response = connection.getresponse()
         text = response.read().decode(errors="replace")
     except (OSError, http.client.HTTPException) as error:
@@ -45,10 +47,10 @@ def ask(record: Record, path: str, *, timeout_s: float = 5) -> Answer:
     finally:
         connection.close()
     try:
-        body = json.loads(text)
+        answer = json.loads(text)
     except ValueError:
-        body = {}
-    return Answer(response.status, body if isinstance(body, dict) else {}, text)
+        answer = {}
+    return Answer(response.status, answer if isinstance(answer, dict) else {}, text)
 
 
 def conditions(obj: Object) -> dict[str, str]:

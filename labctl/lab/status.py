@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import labctl
 from labctl.api.objects import Object
-from labctl.lab import engine, leftovers, readiness, record
+from labctl.lab import engine, leftovers, proxy_mode, readiness, record
 from labctl.lab.leftovers import Found
 from labctl.lab.paths import checked_name, context_of
 from labctl.lab.record import Record
@@ -67,7 +67,7 @@ def _parts(client: docker.DockerClient, lab: Record, found: Found) -> Iterator[P
     for network, cidr in ((config.lan_network, config.lan_cidr), (config.pods_network, config.pod_cidr)):
         there = network in found.networks
         yield Part(f"network {network}", there, cidr if there else "missing: labctl up makes it again")
-    yield Part("services", True, f"{config.service_cidr}, {config.proxy_mode} rules on every node")
+    yield Part("services", True, f"{config.service_cidr}, {proxy_mode.present(lab)} rules on every node")
     yield from _load_balancers(lab)
     yield _pods(lab)
     yield Part("versions", True, _versions(client, lab))

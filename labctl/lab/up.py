@@ -24,6 +24,7 @@ from labctl.lab import (
     leftovers,
     networks,
     plan,
+    proxy_mode,
     readiness,
     record,
     resources,
@@ -33,6 +34,8 @@ from labctl.lab.plan import UpOptions
 from labctl.lab.progress import Report, Say, step
 from labctl.lab.record import Record
 from labctl.lab.shell import CommandFailed
+from labctl.proxy.mode import Mode
+from labctl.proxy.mode import config_map as proxy_config_map
 
 if TYPE_CHECKING:
     import docker
@@ -71,6 +74,8 @@ def up(options: UpOptions, report: Report) -> Started:
                 raise LabctlError(f"Compose could not create the lab: {compose.reason(error.output)}") from error
     _choose_context(lab, report)
     _wait(client, lab, report)
+    if options.proxy_mode:
+        _choose_proxy_mode(client, lab, options.proxy_mode, report)
     return Started(lab, context_of(options.name), time.monotonic() - started, repaired=known is not None)
 
 
@@ -111,7 +116,7 @@ def _new(client: docker.DockerClient, options: UpOptions, say: Say) -> Record:
 
 
 def _renewed(known: Record, options: UpOptions) -> Record:
-    """An existing lab with what may change later: more nodes, another proxy mode, other resolvers."""
+    """An existing lab with what may change later: more nodes, other resolvers."""
     config = known.config
     fixed = {"--pod-cidr": (options.pod_cidr, config.pod_cidr), "--lan-cidr": (options.lan_cidr, config.lan_cidr)}
     fixed["--port"] = (str(options.api_port or known.api_port), str(known.api_port))
@@ -138,6 +143,7 @@ def _with_images(lab: Record, found: images.Images) -> LabConfig:
     )
     text = corefile.render((resources.folder("templates") / "Corefile.j2").read_text(), settings)
     objects = addons.coredns(found.coredns, text, dns_address=config.dns_address)
+    objects = (proxy_config_map(config.proxy_mode), *objects)
     return replace(config, lab_image=found.lab, stand_ins=found.stand_ins, addons=objects)
 
 
@@ -163,6 +169,19 @@ def _wait(client: docker.DockerClient, lab: Record, report: Report) -> None:
         missing = lambda: readiness.dns_missing(client, lab)  # noqa: E731  # a probe of one line
         readiness.until(missing, timeout_s=60, what="DNS does not answer", hint=f"'labctl status --name {name}'")
         say(f"{lab.config.dns_address} answers a pod")
+
+
+def _choose_proxy_mode(client: docker.DockerClient, lab: Record, mode: Mode, report: Report) -> None:
+    """The mode of all nodes; those of a new lab have it from the start."""
+    with step(report, "proxy mode") as say:
+        proxy_mode.ensure(lab, mode)
+        readiness.until(
+            lambda: proxy_mode.missing(client, lab, mode),
+            timeout_s=60,
+            what="nodes are behind",
+            hint=f"'docker logs labctl-{lab.config.name}-node-1' tells more",
+        )
+        say(mode)
 
 
 def _api_missing(client: docker.DockerClient, lab: Record) -> str:

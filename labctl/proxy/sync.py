@@ -73,6 +73,7 @@ class Syncer:
         self._generation = 0
         self._suspect = False  # somebody else changed the packet filter since the rules were last known to be whole
         self._left: list[Backend] = []
+        self._standing = ""
         self._dirty = asyncio.Event()
         self._programmed: dict[ObjectKey, tuple[ServicePort, ...]] | None = None
         self._view = tracker.view
@@ -84,8 +85,8 @@ class Syncer:
 
     @property
     def mode(self) -> str:
-        """The proxy mode in use."""
-        return self._backend.name
+        """The proxy mode whose rules stand; empty before the first sync."""
+        return self._standing
 
     def use(self, backend: Backend) -> None:
         """Write all rules by another backend; those of the present one go only after the others stand."""
@@ -148,6 +149,7 @@ class Syncer:
         while self._left:
             await self._left[-1].remove()
             self._left.pop()
+        self._standing = backend.name
         self._programmed, self._view = written, view
         await conntrack.forget_stale(self._run, (p for listed in written.values() for p in listed))
 
