@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,8 +44,19 @@ class ApiServer:
         address = f"{self.config.control_plane_address}:{API_PORT}" if self.config.control_plane_address else ""
         return Context(self.registry, self.authenticator, runtime, address)
 
-    async def serve(self, runtime: NodeRuntime | None, *, host: str = "0.0.0.0", port: int = API_PORT) -> None:  # noqa: S104  # its container's
-        """Answer HTTPS until cancelled. Raises MissingPrerequisite when the port is taken."""
+    async def serve(
+        self,
+        runtime: NodeRuntime | None,
+        *,
+        host: str = "0.0.0.0",  # noqa: S104  # its container's
+        port: int = API_PORT,
+        listener: socket.socket | None = None,
+        started: Callable[[], None] | None = None,
+    ) -> None:
+        """Answer HTTPS until cancelled, on `listener` where one is given; `started` is called when connections are taken.
+
+        Raises MissingPrerequisite when the port is taken.
+        """
         import uvicorn  # the slowest import: after the state is loaded and the controllers' code is running
 
         from labctl.apiserver.app import build
@@ -64,17 +76,25 @@ class ApiServer:
                 timeout_keep_alive=90,  # client-go keeps idle connections for as long
                 ws_max_size=1 << 20,
             )
-            await _run(uvicorn.Server(settings), host, port)
+            await _run(uvicorn.Server(settings), host, port, listener, started)
 
 
-async def _run(server: uvicorn.Server, host: str, port: int) -> None:
+async def _run(
+    server: uvicorn.Server,
+    host: str,
+    port: int,
+    listener: socket.socket | None,
+    started: Callable[[], None] | None,
+) -> None:
     """uvicorn ends the process on a taken port and installs signal handlers: neither is wanted inside a task group."""
     server.config.load()
     server.lifespan = server.config.lifespan_class(server.config)
     try:
-        await server.startup()
+        await server.startup([listener] if listener else None)
     except SystemExit:
         raise MissingPrerequisite(f"cannot listen on {host}:{port}", hint="is another API server running?") from None
+    if started is not None:
+        started()
     try:
         await server.main_loop()
     finally:

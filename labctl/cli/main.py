@@ -21,6 +21,7 @@ MODULES = {
     "status": "lab",
     "doctor": "lab",
     "down": "lab",
+    "apiserver": "apiserver",
     "lesson": "learn",
     "why": "learn",
     "get": "get",

@@ -98,9 +98,12 @@ def has_context(name: str) -> bool:
     return _named([_read(p) for p in paths()], "contexts", name) is not None
 
 
-def add_context(name: str, *, server: str, ca_certificate: str, token: str) -> str:
-    """Add or renew a context of this name and make it current; returns the one that was current before."""
-    path = paths()[0]
+def add_context(name: str, *, server: str, ca_certificate: str, token: str, path: Path | None = None) -> str:
+    """Add or renew a context of this name and make it current; returns the one that was current before.
+
+    In the file at `path`, or in the first of those that kubectl reads.
+    """
+    path = path or paths()[0]
     config = _read(path)
     previous = str(config.get("current-context") or "")
     authority = base64.b64encode(ca_certificate.encode()).decode()
@@ -112,10 +115,10 @@ def add_context(name: str, *, server: str, ca_certificate: str, token: str) -> s
     return previous
 
 
-def remove_context(name: str, *, previous: str = "") -> None:
-    """Take a context out again; if it is current, the previous one becomes current."""
-    for path in paths():
-        config = _read(path)
+def remove_context(name: str, *, previous: str = "", path: Path | None = None) -> None:
+    """Take a context out again (of the file at `path`, or of all); if it is current, the previous one becomes current."""
+    for file in [path] if path else paths():
+        config = _read(file)
         known = any(e.get("name") == name for kind in _LISTS for e in config.get(kind) or ())
         if not known and config.get("current-context") != name:
             continue
@@ -125,7 +128,7 @@ def remove_context(name: str, *, previous: str = "") -> None:
         if config.get("current-context") == name:
             kept = {e.get("name") for e in config.get("contexts") or ()}
             config["current-context"] = previous if previous in kept else ""
-        _write(path, config)
+        _write(file, config)
 
 
 def _put(config: dict[str, Any], kind: str, name: str, key: str, value: dict[str, str]) -> None:

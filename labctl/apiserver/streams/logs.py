@@ -22,6 +22,8 @@ async def respond(context: Context, request: Request, user: User, path: Resource
     pod = targets.pod_of(context, user, path, "get")
     container = targets.container_of(pod, request.query_params.get("container", ""))
     options = log_options(request.query_params, container, now_s=context.registry.clock())
+    if not pod["spec"].get("nodeName"):
+        return Response(status_code=204)  # nothing was ever written, and there is no node to ask
     stream = targets.runtime_of(context, pod).logs(pod, options)
     # The first chunk is awaited here, so that an error is an answer and not a broken stream.
     first = await anext(stream, None)
