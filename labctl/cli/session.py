@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -68,7 +68,7 @@ class Session:
         from labctl.client import kubeconfig
 
         self.target = kubeconfig.load(context or labs_context())
-        self.transport = Transport(self.target, warn=_warn, timeout_s=timeout_s)
+        self.transport = Transport(self.target, warn=_warn_once(), timeout_s=timeout_s)
         self.mapper = Mapper(self.transport, cache=_cache_folder())
         self.namespace = namespace or self.target.namespace
         self.is_namespace_given = bool(namespace)
@@ -141,5 +141,13 @@ def _cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "labctl" / "discovery"
 
 
-def _warn(text: str) -> None:
-    sys.stderr.write(f"Warning: {text}\n")
+def _warn_once() -> Callable[[str], None]:
+    """Prints each warning the first time it comes, as kubectl does."""
+    told: set[str] = set()
+
+    def warn(text: str) -> None:
+        if text not in told:
+            told.add(text)
+            sys.stderr.write(f"Warning: {text}\n")
+
+    return warn

@@ -178,7 +178,7 @@ def test_rules_carry_kube_proxys_names_and_objects(ns: Lab) -> None:
         text = ns.docker("exec", node, "iptables-save", "-t", "nat").out
         return bool(
             re.search(rf'-A KUBE-SERVICES .*"{ns.namespace}/named cluster IP".* -j KUBE-SVC-[A-Z2-7]{{16}}', text)
-            and re.search(rf'-A KUBE-SVC-\S+ .*"{ns.namespace}/named -> 10\.244\.\S+:80" -j KUBE-SEP-', text)
+            and re.search(rf'-A KUBE-SVC-\S+ .*"{ns.namespace}/named -> 10\.\S+:80" -j KUBE-SEP-', text)
         )
 
     assert eventually(rules)
