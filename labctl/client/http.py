@@ -58,7 +58,10 @@ class _Connection:
 
     async def next_event(self) -> h11.Event | type[h11.PAUSED]:
         while True:
-            event = self.protocol.next_event()
+            try:
+                event = self.protocol.next_event()
+            except h11.RemoteProtocolError as error:  # a server that is killed ends in the middle of a chunk
+                raise ConnectionResetError(str(error)) from error
             if event is h11.NEED_DATA:
                 self.protocol.receive_data(await self.reader.read(_READ_BYTES))
             else:
@@ -109,7 +112,7 @@ class HttpApi:
             connection = self._idle.pop()
             try:
                 return await self._exchange(connection, method, path, query, body, headers)
-            except (OSError, EOFError, h11.RemoteProtocolError):
+            except (OSError, EOFError):
                 connection.close()
         return await self._exchange(await self.connect(), method, path, query, body, headers)
 
