@@ -122,6 +122,9 @@ async def set_up(config: LabConfig, node: NodeConfig) -> None:
     write_sysctls(Path(NET_SYSCTLS))
     for route in node_setup.routes(config, node):
         await run("ip", "route", "replace", *route)
+    uplink = node_setup.default_route(await run("ip", "-o", "-4", "addr"), config)
+    if uplink:
+        await run("ip", "route", "replace", *uplink)
     await run("iptables-restore", "-w", "5", "--noflush", stdin=node_setup.guard_rules(config))
     for table, chain, rule in node_setup.JUMPS:
         try:

@@ -5,6 +5,8 @@ Chains of labctl's own carry its name, so that they are never mistaken for kube-
 
 from __future__ import annotations
 
+import ipaddress
+
 from labctl.config import LabConfig, NodeConfig
 
 MASQUERADE = "LABCTL-MASQ"
@@ -25,6 +27,21 @@ PER_INTERFACE = {"send_redirects": "0", "rp_filter": "0", "route_localnet": "1"}
 def routes(config: LabConfig, node: NodeConfig) -> list[tuple[str, ...]]:
     """Arguments of `ip route replace`: to each other node's pods through that node."""
     return [(n.pod_cidr, "via", n.pod_address) for n in config.nodes if n.name != node.name]
+
+
+def default_route(addresses: str, config: LabConfig) -> tuple[str, ...] | None:
+    """Arguments of `ip route replace`: to the world through the one network that is neither LAN nor pods.
+
+    `addresses` is what `ip -o -4 addr` prints, a line each: `2: eth0    inet 172.20.0.3/16 brd …`. Docker's gateway is the
+    first address of a network.
+    """
+    inner = [ipaddress.ip_network(cidr) for cidr in (config.lan_cidr, config.pod_cidr, "127.0.0.0/8")]
+    for line in addresses.splitlines():
+        words = line.split()
+        own = ipaddress.ip_interface(words[words.index("inet") + 1])
+        if not any(own.ip in network for network in inner):
+            return "default", "via", str(own.network[1]), "dev", words[1]
+    return None
 
 
 def guard_rules(config: LabConfig) -> str:

@@ -31,3 +31,16 @@ def test_the_guard_comes_after_every_filter_hook() -> None:
     """A Service without endpoints is rejected in FORWARD or OUTPUT; dropping there could come first by order."""
     assert ("mangle", "POSTROUTING", ("-j", node_setup.GUARD)) in node_setup.JUMPS
     assert not [jump for jump in node_setup.JUMPS if jump[0] == "filter"]
+
+
+ADDRESSES = """\
+1: lo    inet 127.0.0.1/8 scope host lo\\       valid_lft forever preferred_lft forever
+28: eth0    inet 192.168.123.11/24 brd 192.168.123.255 scope global eth0\\       valid_lft forever preferred_lft forever
+30: eth1    inet 10.244.1.1/16 brd 10.244.255.255 scope global eth1\\       valid_lft forever preferred_lft forever
+"""
+
+
+def test_the_world_is_behind_the_network_that_is_neither_lan_nor_pods() -> None:
+    uplink = "32: eth2    inet 172.20.0.3/16 brd 172.20.255.255 scope global eth2\n"
+    assert node_setup.default_route(ADDRESSES + uplink, CONFIG) == ("default", "via", "172.20.0.1", "dev", "eth2")
+    assert node_setup.default_route(ADDRESSES, CONFIG) is None
