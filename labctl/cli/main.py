@@ -24,6 +24,7 @@ MODULES = {
     "apiserver": "apiserver",
     "lesson": "learn",
     "why": "learn",
+    "rules": "rules",
     "get": "get",
     "apply": "apply",
     "delete": "delete",

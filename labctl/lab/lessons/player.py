@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from labctl.errors import LabctlError, UsageError
 
 FOLDER = Path(__file__).parent
+OUTSIDE = "192.168.123.234"
+"""The host outside the cluster, as the chapter writes it; a lab beside another one has another LAN."""
 _PAUSE_S, _LONGEST_S = 0.1, 60.0
 
 
@@ -63,16 +66,47 @@ def load(name: str) -> tuple[str, list[Step]]:
     return data["title"], [Step(**step) for step in data["steps"]]
 
 
-def play(name: str, *, environment: Mapping[str, str], write: Callable[[str], None]) -> Summary:
-    """Play a lesson against the current context."""
+def play(
+    name: str, *, environment: Mapping[str, str], write: Callable[[str], None], changes: Mapping[str, str] | None = None
+) -> Summary:
+    """Play a lesson against the current context. `changes` are made to the texts of all steps and manifests first:
+    another client, another address of the lab's LAN."""
     title, steps = load(name)
+    with tempfile.TemporaryDirectory(prefix="labctl-lesson-") as folder:
+        _copy(FOLDER / name, Path(folder), changes or {})
+        return _play(title, [_changed(s, changes or {}) for s in steps], Path(folder), environment, write)
+
+
+def _copy(lesson: Path, folder: Path, changes: Mapping[str, str]) -> None:
+    for manifest in lesson.glob("*.yaml"):
+        (folder / manifest.name).write_text(_replaced(manifest.read_text(), changes))
+
+
+def _replaced(text: str, changes: Mapping[str, str]) -> str:
+    for old, new in changes.items():
+        text = text.replace(old, new)
+    return text
+
+
+def _changed(step: Step, changes: Mapping[str, str]) -> Step:
+    return replace(
+        step,
+        run=_replaced(step.run, changes),
+        say=_replaced(step.say, changes),
+        expect=_replaced(step.expect, changes),
+    )
+
+
+def _play(
+    title: str, steps: Sequence[Step], folder: Path, environment: Mapping[str, str], write: Callable[[str], None]
+) -> Summary:
     write(f"{title}\n")
     passed = failed = 0
     for step in steps:
         if step.say:
             write(f"\n# {step.say}\n")
         write(f"$ {step.run}\n")
-        outcome = perform(step, folder=FOLDER / name, environment=environment)
+        outcome = perform(step, folder=folder, environment=environment)
         write(outcome.output)
         if outcome.problem:
             failed += 1

@@ -10,8 +10,11 @@ from labctl.lab import engine, outside, plan, record
 
 
 @contextmanager
-def outside_hosts(name: str) -> Iterator[None]:
-    """The chapter's 192.168.123.234 and, where DNS asks nobody outside, a stand-in for raw.githubusercontent.com."""
+def outside_hosts(name: str) -> Iterator[str]:
+    """The chapter's 192.168.123.234 and, where DNS asks nobody outside, a stand-in for raw.githubusercontent.com.
+
+    Yields the address that the former has on this lab's LAN.
+    """
     lab = record.load(name)
     if lab is None:
         raise UsageError(f'lab "{name}" does not exist', hint="'labctl up' starts it")
@@ -21,7 +24,7 @@ def outside_hosts(name: str) -> Iterator[None]:
     try:
         for hostname, address in hosts.items():
             outside.start(client, lab.config, hostname=hostname, address=address)
-        yield
+        yield hosts["outside"]
     finally:
         for hostname in hosts:
             outside.stop(client, lab.config, hostname=hostname)
