@@ -36,7 +36,7 @@ unit:  ## Unit tests; no Docker needed.
 docker:  ## Tests on a real lab: packets, DNS, kubectl.
 	$(PYTHON) -m pytest -m docker --timeout 600 --durations 10
 
-bench: setup  ## Measure against the targets; prints a table, writes bench.json.
+bench: setup  ## Measure against the targets; prints a table, writes build/bench.json.
 	$(PYTHON) -m tests.bench
 
 clean:  ## Remove the Python environment and caches of this checkout.
