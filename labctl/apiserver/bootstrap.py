@@ -71,12 +71,15 @@ async def keep_kubernetes_service(registry: Registry) -> None:
         watcher.close()
 
 
+_OPTIONS = WriteOptions(field_validation="Ignore", field_manager="kube-apiserver")
+
+
 def _ensure(registry: Registry, kind: Kind, namespace: str, obj: Object) -> None:
     # looked up first: an address asked for is taken by the very object before its name turns out to exist
     if registry.store.get(kind.group_resource, ObjectKey(namespace, obj["metadata"]["name"])) is not None:
         return
     try:
-        registry.create(kind, namespace, obj, WriteOptions(field_validation="Ignore", field_manager="labctl"))
+        registry.create(kind, namespace, obj, _OPTIONS)
     except ApiError as error:
         if error.reason != "AlreadyExists":
             raise
@@ -89,7 +92,7 @@ def _ensure_same(registry: Registry, kind: Kind, obj: Object) -> None:
         return
     wanted = {k: v for k, v in obj.items() if k != "metadata"}
     if any(present.get(k) != v for k, v in wanted.items()):
-        registry.update(kind, *_SELF, lambda old: {**old, **wanted}, WriteOptions(field_validation="Ignore"))
+        registry.update(kind, *_SELF, lambda old: {**old, **wanted}, _OPTIONS)
 
 
 def _meta(labels: dict[str, str]) -> Object:

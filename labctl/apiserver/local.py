@@ -32,19 +32,34 @@ def apply_patch(kind: Kind, obj: Object, patch: object, patch_type: str) -> Obje
     )
 
 
+APPLY = "application/apply-patch+yaml"
 PATCH_TYPES = (
     "application/json-patch+json",
     "application/merge-patch+json",
     "application/strategic-merge-patch+json",
+    APPLY,
 )
 
 
 class LocalApi:
-    """Implements `labctl.client.protocol.Api` in the API server's own process, as system:masters."""
+    """Implements `labctl.client.protocol.Api` in the API server's own process, as system:masters.
 
-    def __init__(self, registry: Registry, authenticator: Authenticator) -> None:
+    `field_manager` is whose the fields it changes become; `named()` gives the same API to somebody else.
+    """
+
+    def __init__(
+        self, registry: Registry, authenticator: Authenticator, field_manager: str = "kube-controller-manager"
+    ) -> None:
         self._registry = registry
         self._authenticator = authenticator
+        self._manager = field_manager
+
+    def named(self, field_manager: str) -> LocalApi:
+        """This API for another manager of fields."""
+        return LocalApi(self._registry, self._authenticator, field_manager)
+
+    def _options(self, field_manager: str = "", *, force: bool = False) -> WriteOptions:
+        return WriteOptions(field_manager=field_manager or self._manager, force=force, field_validation="Ignore")
 
     async def get(self, kind: Kind, namespace: str, name: str, *, subresource: str = "") -> Object:
         """Read one object."""
@@ -79,7 +94,7 @@ class LocalApi:
         if subresource:
             creator = subresources.CREATORS[subresource]
             return creator(self._registry, self._authenticator, namespace, name, obj)
-        return self._registry.create(kind, namespace, obj, WriteOptions(field_validation="Ignore"))
+        return self._registry.create(kind, namespace, obj, self._options())
 
     async def update(self, kind: Kind, obj: Object, *, subresource: str = "") -> Object:
         """Replace an object or a subresource of it."""
@@ -89,7 +104,7 @@ class LocalApi:
             metadata.get("namespace", ""),
             metadata["name"],
             lambda _: obj,
-            WriteOptions(field_validation="Ignore"),
+            self._options(),
             subresource=subresource,
         )
 
@@ -106,12 +121,15 @@ class LocalApi:
         force: bool = False,
     ) -> Object:
         """Patch an object."""
+        options = self._options(field_manager, force=force)
+        if patch_type == APPLY:
+            return self._registry.apply(kind, namespace, name, patch, options, subresource=subresource)[0]
         return self._registry.update(
             kind,
             namespace,
             name,
             lambda old: apply_patch(kind, old, patch, patch_type),
-            WriteOptions(field_manager=field_manager, force=force, field_validation="Ignore"),
+            options,
             subresource=subresource,
         )
 

@@ -10,11 +10,11 @@ import time
 import uuid
 from collections.abc import Callable
 
-from labctl.api import conversion, defaults, kinds, schema, status, validation
+from labctl.api import conversion, defaults, kinds, managed_fields, schema, status, validation
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object, ObjectKey, copy, key_of
 from labctl.api.times import format_time
-from labctl.apiserver import admission, strategies
+from labctl.apiserver import admission, ownership, strategies
 from labctl.apiserver.options import WriteOptions
 from labctl.apiserver.service_allocations import ServiceAllocations, Taken
 from labctl.config import LabConfig
@@ -54,10 +54,25 @@ class Registry:
             raise status.not_found(kind, name)
         return found
 
-    def create(self, kind: Kind, namespace: str, data: Object, options: WriteOptions) -> Object:
-        """Create an object. Raises ApiError 400, 403, 404, 409, 422."""
-        obj = self._decoded(kind, data, options)
+    def exists(self, kind: Kind, namespace: str, name: str) -> bool:
+        """Whether there is such an object."""
+        return self.store.get(_resource(kind), ObjectKey(namespace, name)) is not None
+
+    def create(
+        self, kind: Kind, namespace: str, data: Object, options: WriteOptions, *, applied: bool = False
+    ) -> Object:
+        """Create an object. Raises ApiError 400, 403, 404, 409, 422.
+
+        An `applied` object brings its managed fields; for others they are recorded.
+        """
+        sent = ownership.given(data)
+        obj = self._decoded(kind, ownership.without_entries(data, sent if applied else None), options)
         self._place(kind, namespace, obj)
+        for name in _GIVEN_BY_SERVER:
+            obj["metadata"].pop(name, None)
+        defaults.apply_defaults(kind, obj)  # before preparing: they belong to whoever creates the object
+        now = format_time(self.clock())
+        owners = sent if applied else ownership.recorded(kind, ownership.empty(kind), obj, sent, options, now=now)
         strategies.prepare_for_create(kind, obj)
         if kind.namespaced:
             admission.check_namespace(self.store, kind, namespace, obj["metadata"].get("name", ""))
@@ -72,7 +87,8 @@ class Registry:
             taken.give_back()
             raise status.already_exists(kind, obj["metadata"]["name"])
         obj["metadata"]["uid"] = str(uuid.uuid4())
-        obj["metadata"]["creationTimestamp"] = format_time(self.clock())
+        obj["metadata"]["creationTimestamp"] = now
+        _set_owners(obj, owners)
         _warn_inert(kind, options)
         return self.write(kind, conversion.to_storage(kind, obj), None, options, taken)
 
@@ -85,26 +101,58 @@ class Registry:
         options: WriteOptions,
         *,
         subresource: str = "",
-        decode: bool = True,
+        applied: bool = False,
     ) -> Object:
-        """Change an object by a function; without a difference nothing is written. ApiError 400, 404, 409, 422."""
+        """Change an object by a function; without a difference nothing is written. ApiError 400, 404, 409, 422.
+
+        An `applied` object brings its managed fields; for others they are recorded.
+        """
         stored = self.get(kind, namespace, name)
         old = conversion.from_storage(kind, stored)
         wanted = change(old)
-        new = self._decoded(kind, wanted, options) if decode else wanted
+        sent = ownership.given(wanted)
+        known = sent if applied else ownership.given(old)
+        new = self._decoded(kind, ownership.without_entries(wanted, known), options)
         self._place(kind, namespace, new)
         _check_identity(kind, new, old)
-        if kind is kinds.SERVICE and not subresource:
+        if not subresource:
             defaults.apply_defaults(kind, new)  # before preparing: what is kept depends on the type
+        owners = sent
+        if not applied:
+            now = format_time(self.clock())
+            owners = ownership.recorded(kind, old, new, sent, options, now=now, subresource=subresource)
         strategies.PREPARE[subresource](kind, new, old)
         defaults.apply_defaults(kind, new)
         _raise_invalid(kind, new, validation.validate_update(kind, new, old, subresource))
         taken = self.services.allocate(new, old) if kind is kinds.SERVICE and not subresource else Taken()
+        _set_owners(new, owners)
         if _same(new, old):
             taken.give_back()
             return stored
         _warn_inert(kind, options)
         return self.write(kind, conversion.to_storage(kind, new), stored, options, taken)
+
+    def apply(
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        configuration: object,
+        options: WriteOptions,
+        *,
+        subresource: str = "",
+    ) -> tuple[Object, bool]:
+        """Server-side apply; also whether it created the object. Raises ApiError 400, 403, 404, 409, 422."""
+        now = format_time(self.clock())
+        if subresource or self.exists(kind, namespace, name):
+
+            def merged(live: Object) -> Object:
+                return ownership.applied(kind, live, configuration, options, now=now, subresource=subresource)
+
+            return self.update(kind, namespace, name, merged, options, subresource=subresource, applied=True), False
+        wanted = ownership.applied(kind, ownership.empty(kind), configuration, options, now=now)
+        _check_new_name(kind, wanted, name)
+        return self.create(kind, namespace, wanted, options, applied=True), True
 
     def remove(self, kind: Kind, namespace: str, name: str, *, dry_run: bool = False) -> Object:
         """Take an object out of the store, whatever it holds on to."""
@@ -169,8 +217,6 @@ class Registry:
 
     def _name(self, kind: Kind, obj: Object) -> None:
         metadata = obj["metadata"]
-        for name in _GIVEN_BY_SERVER:
-            metadata.pop(name, None)
         if not metadata.get("name") and metadata.get("generateName"):
             base = metadata["generateName"][:58]
             metadata["name"] = base + admission.random_suffix()
@@ -185,6 +231,20 @@ def _resource(kind: Kind) -> str:
 def _raise_invalid(kind: Kind, obj: Object, causes: list[status.Cause]) -> None:
     if causes:
         raise status.invalid(kind, obj["metadata"].get("name") or obj["metadata"].get("generateName", ""), causes)
+
+
+def _check_new_name(kind: Kind, obj: Object, name: str) -> None:
+    """An object that an apply creates must be the one its URL names, and cannot have a uid yet."""
+    if obj["metadata"].get("uid"):
+        why = f"uid mismatch: the provided object specified uid {obj['metadata']['uid']}, and no existing object was found"
+        raise status.conflict(kind, name, why)
+    found = obj["metadata"].get("name")
+    if not found:
+        raise status.bad_request(
+            f"the name of the object ({name} based on URL) was undeterminable: name must be provided"
+        )
+    if found != name:
+        raise status.bad_request(f"the name of the object ({found}) does not match the name on the URL ({name})")
 
 
 def _check_identity(kind: Kind, new: Object, old: Object) -> None:
@@ -209,7 +269,15 @@ def _check_identity(kind: Kind, new: Object, old: Object) -> None:
 
 def _same(new: Object, old: Object) -> bool:
     """Whether an update changes nothing but bookkeeping: then it is not written, as in Kubernetes."""
-    return _without_bookkeeping(new) == _without_bookkeeping(old)
+    before, after = (ownership.given(obj) or [] for obj in (old, new))
+    return _without_bookkeeping(new) == _without_bookkeeping(old) and managed_fields.same_but_times(before, after)
+
+
+def _set_owners(obj: Object, entries: managed_fields.Entries | None) -> None:
+    if entries:
+        obj["metadata"]["managedFields"] = entries
+    else:
+        obj["metadata"].pop("managedFields", None)
 
 
 def _without_bookkeeping(obj: Object) -> Object:

@@ -75,21 +75,48 @@ def watch_options(query: Mapping[str, str]) -> WatchOptions:
     )
 
 
-def write_options(query: Mapping[str, str], user: User, user_agent: str) -> WriteOptions:
+def write_options(
+    query: Mapping[str, str], user: User, user_agent: str, *, verb: str = "create", is_apply: bool = False
+) -> WriteOptions:
     """Options of create, update and patch. Raises ApiError 400, 422."""
+    manager = query.get("fieldManager") or ""
+    _check_field_manager(manager, verb)
+    if is_apply and not manager:
+        raise _refused(verb, "FieldValueRequired", "fieldManager", "Required value: is required for apply patch")
+    if verb == "patch" and not is_apply and "force" in query:
+        raise _refused(verb, "FieldValueForbidden", "force", "Forbidden: may not be specified for non-apply patch")
     validation = query.get("fieldValidation") or "Warn"
     if validation not in ("Ignore", "Warn", "Strict"):
         raise _unsupported("fieldValidation", validation, '"Ignore", "Strict", "Warn"')
-    manager = query.get("fieldManager") or user_agent.partition("/")[0] or "unknown"
-    if len(manager) > _MAX_MANAGER:
-        raise _invalid("fieldManager", f"Too long: may not be more than {_MAX_MANAGER} bytes")
     return WriteOptions(
         dry_run=dry_run(query),
-        field_manager=manager,
+        field_manager=manager or _manager_of(user_agent),
         field_validation=cast(FieldValidation, validation),
         force=flag(query, "force"),
         user=user,
     )
+
+
+def _check_field_manager(manager: str, verb: str) -> None:
+    if len(manager.encode()) > _MAX_MANAGER:
+        text = f"Too long: may not be more than {_MAX_MANAGER} bytes"
+        raise _refused(verb, "FieldValueTooLong", "fieldManager", text)
+    for index, letter in enumerate(manager):
+        if not letter.isprintable():
+            text = f'Invalid value: "{manager}": invalid character U+{ord(letter):04X} (at position {index})'
+            raise _refused(verb, "FieldValueInvalid", "fieldManager", text)
+
+
+def _manager_of(user_agent: str) -> str:
+    """Who a client is that does not say so: the first word of its User-Agent, cut at 128 bytes."""
+    name = "".join(c for c in user_agent.partition("/")[0] if c.isprintable())
+    return name.encode()[:_MAX_MANAGER].decode(errors="ignore") or "unknown"
+
+
+def _refused(verb: str, reason: str, field: str, text: str) -> status.ApiError:
+    """422 for the options of a write, which have a kind of their own."""
+    name = f"{verb.capitalize()}Options"
+    return status.invalid(Kind("meta.k8s.io", "v1", name, "", ""), "", [status.Cause(reason, text, field)])
 
 
 def delete_options(query: Mapping[str, str], body: Object) -> DeleteOptions:

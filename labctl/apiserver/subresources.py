@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from labctl.api import kinds, selectors, status
+from labctl.api import kinds, managed_fields, selectors, status
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object, copy
 from labctl.api.times import format_time
-from labctl.apiserver import deletion
+from labctl.apiserver import deletion, ownership
 from labctl.apiserver.authentication import Authenticator
 from labctl.apiserver.options import DeleteOptions, WriteOptions
 from labctl.apiserver.registry import Registry
@@ -36,6 +36,8 @@ def scale_of(parent: Object) -> Object:
     }
     if spec.get("replicas"):
         scale["spec"] = {"replicas": spec["replicas"]}
+    if owners := managed_fields.to_scale(ownership.given(parent) or []):
+        scale["metadata"]["managedFields"] = owners
     return scale
 
 
@@ -43,6 +45,32 @@ def rescale(
     registry: Registry, kind: Kind, namespace: str, name: str, change: Callable[[Object], Object], options: WriteOptions
 ) -> Object:
     """Update the scale of an object; the answer is the new Scale. Raises ApiError 404, 409, 422."""
+
+    def record(scale: Object) -> Object:
+        wanted = change(scale)
+        now = format_time(registry.clock())
+        owners = ownership.recorded(kinds.SCALE, scale, wanted, None, options, now=now, subresource="scale")
+        return {**wanted, "metadata": {**(wanted.get("metadata") or {}), "managedFields": owners}}
+
+    return _rescale(registry, kind, namespace, name, record, options)
+
+
+def apply_scale(
+    registry: Registry, kind: Kind, namespace: str, name: str, configuration: object, options: WriteOptions
+) -> Object:
+    """Server-side apply of a Scale; the answer is the new Scale. Raises ApiError 400, 404, 409, 422."""
+    now = format_time(registry.clock())
+
+    def merge(scale: Object) -> Object:
+        return ownership.applied(kinds.SCALE, scale, configuration, options, now=now, subresource="scale")
+
+    return _rescale(registry, kind, namespace, name, merge, options)
+
+
+def _rescale(
+    registry: Registry, kind: Kind, namespace: str, name: str, change: Callable[[Object], Object], options: WriteOptions
+) -> Object:
+    """Change the scale by a function that also says who owns it."""
 
     def apply(parent: Object) -> Object:
         wanted = change(scale_of(parent))
@@ -57,9 +85,11 @@ def rescale(
             raise status.conflict(kind, name, status.MODIFIED)
         result = copy(parent)
         result["spec"]["replicas"] = replicas
+        owners = managed_fields.to_parent(kind, ownership.given(parent) or [], ownership.given(wanted) or [])
+        result["metadata"]["managedFields"] = owners
         return result
 
-    return scale_of(registry.update(kind, namespace, name, apply, options))
+    return scale_of(registry.update(kind, namespace, name, apply, options, applied=True))
 
 
 def bind(registry: Registry, _: Authenticator, namespace: str, name: str, binding: Object) -> Object:

@@ -5,7 +5,7 @@ decoded = schema.decode(kinds.SERVICE, obj)      # .object, .strict_errors
 schema.lookup(kinds.SERVICE).fields["spec"].type.struct().fields["ports"].list_map_keys
 """
 
-from labctl.api.schema.body import MAX_BODY_BYTES, BodyError, duplicate_paths, parse_body, parse_value, plain
+from labctl.api.schema.body import MAX_BODY_BYTES, BodyError, duplicate_paths, json_kind, parse_body, parse_value, plain
 from labctl.api.schema.decode import Decoded, decode, decode_type, kind_error, strict_error, zero
 from labctl.api.schema.types import (
     Field,
@@ -35,6 +35,7 @@ __all__ = [
     "decode",
     "decode_type",
     "duplicate_paths",
+    "json_kind",
     "kind_error",
     "lookup",
     "names",
