@@ -16,7 +16,7 @@ from labctl.api import discovery, openapi, status
 from labctl.apiserver import answers, authorization, handlers, requests
 from labctl.apiserver.context import Context
 from labctl.apiserver.options import User
-from labctl.apiserver.streams import logs, websockets
+from labctl.apiserver.streams import logs, spdy_requests, websockets
 
 _LOG = logging.getLogger(__name__)
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -55,6 +55,8 @@ async def _dispatch(context: Context, request: Request, user: User) -> Response:
     if resource is not None:
         if resource.subresource == "log" and request.method == "GET":
             return await logs.respond(context, request, user, resource)
+        if resource.subresource in spdy_requests.SUBRESOURCES:
+            return await spdy_requests.respond(context, request, user, resource)
         return await handlers.handle(context, request, user, resource)
     authorization.check(context.registry.store, user, authorization.Attributes("get", path=path))
     return _document(context, request, path)

@@ -60,6 +60,7 @@ class ApiServer:
         import uvicorn  # the slowest import: after the state is loaded and the controllers' code is running
 
         from labctl.apiserver.app import build
+        from labctl.apiserver.streams.upgrade import UpgradeProtocol
 
         with certificate_files(self.config) as (certificate, key):
             settings = uvicorn.Config(
@@ -68,6 +69,7 @@ class ApiServer:
                 port=port,
                 ssl_certfile=certificate,
                 ssl_keyfile=key,
+                http=UpgradeProtocol,
                 ws="wsproto",
                 loop="asyncio",
                 lifespan="off",

@@ -18,6 +18,24 @@ def pod_of(context: Context, user: User, path: ResourcePath, verb: str) -> Objec
     return context.registry.get(kinds.POD, path.namespace, path.name)
 
 
+def stream_verb(method: str) -> str:
+    """The API verb of a request for a stream. Raises ApiError 405."""
+    if method not in ("GET", "POST"):
+        raise status.ApiError(
+            405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {}
+        )
+    return "get" if method == "GET" else "create"
+
+
+def streamed_pod_of(context: Context, user: User, path: ResourcePath, verb: str) -> Object:
+    """The pod of an exec, attach or port-forward, which take the right to create also when they come as GET.
+
+    Raises ApiError 403, 404. https://issue.k8s.io/133515
+    """
+    pod = pod_of(context, user, path, verb)
+    return pod if verb == "create" else pod_of(context, user, path, "create")
+
+
 def runtime_of(context: Context, pod: Object) -> NodeRuntime:
     """The way into a pod. Raises ApiError 400, 500 when it is on no node."""
     name = pod["metadata"]["name"]
