@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -9,12 +10,12 @@ from typing import Any, Literal, cast
 from labctl.api import kinds, selectors, status
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object
+from labctl.apiserver import option_errors
 from labctl.apiserver.listing import ListOptions
 from labctl.apiserver.options import DeleteOptions, FieldValidation, Propagation, User, WriteOptions
 from labctl.apiserver.watching import WatchOptions
 
-_TRUE = ("true", "1", "t", "T", "TRUE", "True")
-_MAX_MANAGER = 128
+_INT64_DIGITS = 20  # with a sign; leading zeros beyond that are nobody's wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +54,12 @@ def parse_path(path: str) -> ResourcePath | None:
 
 
 def list_options(query: Mapping[str, str]) -> ListOptions:
-    """Selectors and paging. Raises ApiError 400."""
+    """Selectors and paging. Raises ApiError 400, 422."""
+    option_errors.check_list(query, watch=flag(query, "watch"))
     return ListOptions(
         selectors.parse_label_selector(query.get("labelSelector", "")),
         selectors.parse_field_selector(query.get("fieldSelector", "")),
-        limit=number(query, "limit") or 0,
+        limit=max(number(query, "limit") or 0, 0),
         continue_token=query.get("continue", ""),
         resource_version=query.get("resourceVersion", ""),
         resource_version_match=query.get("resourceVersionMatch", ""),
@@ -65,13 +67,14 @@ def list_options(query: Mapping[str, str]) -> ListOptions:
 
 
 def watch_options(query: Mapping[str, str]) -> WatchOptions:
-    """Options of a watch. Raises ApiError 400."""
+    """Options of a watch. Raises ApiError 400, 422."""
+    timeout_s = number(query, "timeoutSeconds")
     initial = flag(query, "sendInitialEvents") if "sendInitialEvents" in query else None
     return WatchOptions(
         list_options(query),
         bookmarks=flag(query, "allowWatchBookmarks"),
         send_initial_events=initial,
-        timeout_s=number(query, "timeoutSeconds"),
+        timeout_s=timeout_s,
     )
 
 
@@ -79,77 +82,53 @@ def write_options(
     query: Mapping[str, str], user: User, user_agent: str, *, verb: str = "create", is_apply: bool = False
 ) -> WriteOptions:
     """Options of create, update and patch. Raises ApiError 400, 422."""
-    manager = query.get("fieldManager") or ""
-    _check_field_manager(manager, verb)
-    if is_apply and not manager:
-        raise _refused(verb, "FieldValueRequired", "fieldManager", "Required value: is required for apply patch")
-    if verb == "patch" and not is_apply and "force" in query:
-        raise _refused(verb, "FieldValueForbidden", "force", "Forbidden: may not be specified for non-apply patch")
-    validation = query.get("fieldValidation") or "Warn"
-    if validation not in ("Ignore", "Warn", "Strict"):
-        raise _unsupported("fieldValidation", validation, '"Ignore", "Strict", "Warn"')
+    option_errors.check_write(query, verb, is_apply=is_apply)
     return WriteOptions(
-        dry_run=dry_run(query),
-        field_manager=manager or _manager_of(user_agent),
-        field_validation=cast(FieldValidation, validation),
+        dry_run=query.get("dryRun") == "All",
+        field_manager=query.get("fieldManager") or _manager_of(user_agent),
+        field_validation=cast(FieldValidation, query.get("fieldValidation") or "Warn"),
         force=flag(query, "force"),
         user=user,
     )
 
 
-def _check_field_manager(manager: str, verb: str) -> None:
-    if len(manager.encode()) > _MAX_MANAGER:
-        text = f"Too long: may not be more than {_MAX_MANAGER} bytes"
-        raise _refused(verb, "FieldValueTooLong", "fieldManager", text)
-    for index, letter in enumerate(manager):
-        if not letter.isprintable():
-            text = f'Invalid value: "{manager}": invalid character U+{ord(letter):04X} (at position {index})'
-            raise _refused(verb, "FieldValueInvalid", "fieldManager", text)
-
-
 def _manager_of(user_agent: str) -> str:
     """Who a client is that does not say so: the first word of its User-Agent, cut at 128 bytes."""
     name = "".join(c for c in user_agent.partition("/")[0] if c.isprintable())
-    return name.encode()[:_MAX_MANAGER].decode(errors="ignore") or "unknown"
-
-
-def _refused(verb: str, reason: str, field: str, text: str) -> status.ApiError:
-    """422 for the options of a write, which have a kind of their own."""
-    name = f"{verb.capitalize()}Options"
-    return status.invalid(Kind("meta.k8s.io", "v1", name, "", ""), "", [status.Cause(reason, text, field)])
+    return name.encode()[: option_errors.MAX_MANAGER_BYTES].decode(errors="ignore") or "unknown"
 
 
 def delete_options(query: Mapping[str, str], body: Object) -> DeleteOptions:
-    """Options of a delete: the body's, or the query's where the body is silent. Raises ApiError 400, 422."""
-    grace = body.get("gracePeriodSeconds")
-    if grace is None:
-        grace = number(query, "gracePeriodSeconds")
-    propagation: Any = body.get("propagationPolicy") or query.get("propagationPolicy") or None
-    if propagation is None and body.get("orphanDependents") is not None:
-        propagation = "Orphan" if body["orphanDependents"] else "Background"
-    if propagation not in (None, "Background", "Foreground", "Orphan"):
-        raise _unsupported("propagationPolicy", propagation, '"Background", "Foreground", "Orphan", ""')
-    wanted = body.get("preconditions") or {}
+    """Options of a delete: the body's, or without a body the query's. Raises ApiError 400, 422."""
+    options = body or _delete_query(query)
+    option_errors.check_delete(options)
+    propagation: Any = options.get("propagationPolicy")
+    if propagation is None and options.get("orphanDependents") is not None:
+        propagation = "Orphan" if options["orphanDependents"] else "Background"
+    wanted = options.get("preconditions") or {}
     return DeleteOptions(
-        int(grace) if grace is not None else None,
+        options.get("gracePeriodSeconds"),
         cast(Propagation | None, propagation),
         wanted.get("uid") or "",
         wanted.get("resourceVersion") or "",
-        dry_run=bool(body.get("dryRun")) or dry_run(query),
+        dry_run=bool(options.get("dryRun")),
     )
 
 
-def dry_run(query: Mapping[str, str]) -> bool:
-    """Whether nothing is to be stored. Raises ApiError 422 for a word that is not All."""
-    value = query.get("dryRun", "")
-    if value not in ("", "All"):
-        raise _unsupported("dryRun", value, '"All"')
-    return value == "All"
+def _delete_query(query: Mapping[str, str]) -> Object:
+    options: Object = {"gracePeriodSeconds": number(query, "gracePeriodSeconds")}
+    if "orphanDependents" in query:
+        options["orphanDependents"] = flag(query, "orphanDependents")
+    if query.get("propagationPolicy"):
+        options["propagationPolicy"] = query["propagationPolicy"]
+    if query.get("dryRun"):
+        options["dryRun"] = [query["dryRun"]]
+    return options
 
 
 def flag(query: Mapping[str, str], name: str) -> bool:
-    """A boolean of the query: present and empty counts as true, as in Go's url.Values conversion."""
-    return query.get(name) in ("", *_TRUE)
+    """A boolean of the query: whatever is present and not false or 0, as runtime.Convert_Slice_string_To_bool has it."""
+    return name in query and query[name].lower() not in ("false", "0")
 
 
 def number(query: Mapping[str, str], name: str) -> int | None:
@@ -157,10 +136,11 @@ def number(query: Mapping[str, str], name: str) -> int | None:
     text = query.get(name)
     if not text:
         return None
-    try:
-        return int(text)
-    except ValueError:
-        raise status.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
+    if not re.fullmatch(r"[+-]?[0-9]+", text, re.ASCII):
+        raise status.bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax')
+    if len(text) > _INT64_DIGITS or abs(int(text)) >= 1 << 63:
+        raise status.bad_request(f'strconv.ParseInt: parsing "{text}": value out of range')
+    return int(text)
 
 
 Form = Literal["object", "table", "metadata"]
@@ -191,13 +171,3 @@ def parse_accept(header: str) -> Accept:
         if not asked:
             return Accept()
     return Accept()
-
-
-def _unsupported(name: str, value: str, supported: str) -> status.ApiError:
-    return _invalid(name, f'Unsupported value: "{value}": supported values: {supported}')
-
-
-def _invalid(name: str, text: str) -> status.ApiError:
-    return status.ApiError(
-        422, "Invalid", f' "" is invalid: {name}: {text}', {"causes": [{"message": text, "field": name}]}
-    )
