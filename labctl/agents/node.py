@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import signal
+import sys
 from pathlib import Path
 
 from labctl.agents.health import HealthServers
@@ -23,7 +25,7 @@ from labctl.proxy import mode, node_setup
 from labctl.proxy.model import NodeView
 from labctl.proxy.runner import CommandFailed, run
 from labctl.proxy.sync import Backend, Syncer
-from labctl.proxy.tracker import Tracker
+from labctl.proxy.tracker import Tracker, compact_service, compact_slice
 
 _LOG = logging.getLogger("labctl.node")
 _ZONE = "topology.kubernetes.io/zone"
@@ -44,8 +46,13 @@ class Agent:
         view = NodeView(self._node.name, self._node.address, config.pod_cidr, config.service_cidr)
         self._tracker = Tracker(view)
         self._syncer = Syncer(self._tracker, backend(config.proxy_mode), run)
-        self._services = Informer(api, kinds.SERVICE, self._service_changed, transform=reduced)
-        self._slices = Informer(api, kinds.ENDPOINT_SLICE, self._slice_changed, transform=reduced)
+        self._services = Informer(api, kinds.SERVICE, self._service_changed, transform=compact_service)
+        self._slices = Informer(
+            api,
+            kinds.ENDPOINT_SLICE,
+            self._slice_changed,
+            transform=functools.partial(compact_slice, node=self._node.name),
+        )
         self._nodes = Informer(api, kinds.NODE, self._node_changed, field_selector=f"metadata.name={self._node.name}")
         self._modes = Informer(
             api,
@@ -111,12 +118,6 @@ def backend(wanted: mode.Mode) -> Backend:
     return IptablesBackend(run)
 
 
-def reduced(obj: Object) -> Object:
-    """An object without what the agent never reads, before it is kept: most of a large cluster's memory."""
-    kept = {k: v for k, v in obj["metadata"].items() if k in ("namespace", "name", "resourceVersion", "labels")}
-    return {**obj, "metadata": kept}
-
-
 async def set_up(config: LabConfig, node: NodeConfig) -> None:
     """Make this container a router; each step may be repeated."""
     write_sysctls(Path(NET_SYSCTLS))
@@ -162,4 +163,6 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    if sys.version_info < (3, 12):  # later versions do so by themselves: no thread for each process that is started
+        asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
     asyncio.run(main())

@@ -6,6 +6,7 @@ Follows pkg/proxy (serviceport.go, endpointslicecache.go, topology.go) of Kubern
 from __future__ import annotations
 
 import ipaddress
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -263,6 +264,9 @@ def _version(address: str) -> int:
     return 6 if ":" in address else 4
 
 
+_NONE: frozenset[str] = frozenset()  # one for all: most endpoints have no hints
+
+
 def _endpoint(raw: Object, port: int, *, node: str) -> Endpoint | None:
     parsed = ipaddress.ip_address(raw["addresses"][0])
     if parsed.is_loopback or parsed.is_link_local or parsed.is_unspecified:
@@ -277,7 +281,7 @@ def _endpoint(raw: Object, port: int, *, node: str) -> Endpoint | None:
         ready=ready,
         serving=ready if serving is None else serving,
         terminating=bool(conditions.get("terminating")),
-        node=raw.get("nodeName") or "",
-        zone_hints=frozenset(z["name"] for z in hints.get("forZones") or ()),
-        node_hints=frozenset(n["name"] for n in hints.get("forNodes") or ()),
+        node=sys.intern(raw.get("nodeName") or ""),
+        zone_hints=frozenset(z["name"] for z in hints.get("forZones") or ()) or _NONE,
+        node_hints=frozenset(n["name"] for n in hints.get("forNodes") or ()) or _NONE,
     )

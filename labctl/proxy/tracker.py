@@ -6,6 +6,7 @@ so that one change costs one Service's work, however many there are.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -21,8 +22,27 @@ from labctl.proxy.model import (
 )
 
 
+def compact_service(service: Object) -> Object:
+    """What is kept of a Service: its name, version and service ports. Half a kilobyte instead of ten."""
+    return {"metadata": _stub(service), "ports": parse_service(service)}
+
+
+def compact_slice(slice_: Object, *, node: str) -> Object:
+    """What is kept of an EndpointSlice: its name, version, its Service and the endpoints by port."""
+    return {"metadata": _stub(slice_), "service": service_of(slice_), "endpoints": parse_slice(slice_, node=node)}
+
+
+def _stub(obj: Object) -> Object:
+    meta = obj["metadata"]
+    return {
+        "namespace": sys.intern(meta["namespace"]),
+        "name": meta["name"],
+        "resourceVersion": meta["resourceVersion"],
+    }
+
+
 class Tracker:
-    """All Services of the cluster as one node sees them."""
+    """All Services of the cluster as one node sees them. Takes compact objects."""
 
     def __init__(self, view: NodeView) -> None:
         self.view = view
@@ -33,7 +53,7 @@ class Tracker:
 
     def set_service(self, key: ObjectKey, service: Object | None) -> bool:
         """A Service as it is now; None when it is gone. Returns whether that matters to rules."""
-        ports = parse_service(service) if service else ()
+        ports = service["ports"] if service else ()
         if ports == self._services.get(key, ()):
             return False
         if ports:
@@ -50,11 +70,10 @@ class Tracker:
     def set_slice(self, old: Object | None, new: Object | None) -> bool:
         """An EndpointSlice as it was and is. Returns whether that matters to rules."""
         changed = False
-        if old is not None and (new is None or service_of(old) != service_of(new)):
-            changed = self._put_slice(service_of(old), key_of(old).name, None)
+        if old is not None and (new is None or old["service"] != new["service"]):
+            changed = self._put_slice(old["service"], key_of(old).name, None)
         if new is not None:
-            parsed = parse_slice(new, node=self.view.name)
-            changed = self._put_slice(service_of(new), key_of(new).name, parsed) or changed
+            changed = self._put_slice(new["service"], key_of(new).name, new["endpoints"]) or changed
         return changed
 
     def _put_slice(self, service: ObjectKey | None, name: str, parsed: ParsedSlice | None) -> bool:

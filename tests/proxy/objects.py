@@ -10,6 +10,7 @@ from typing import Any
 
 from labctl.api.objects import Object
 from labctl.proxy.model import NodeView, ServicePort, group_slices, service_ports
+from labctl.proxy.tracker import compact_service, compact_slice
 
 NODE, NODE_IP, NODE_POD_IP = "node-1", "192.168.123.11", "10.244.1.1"
 POD_CIDR, SERVICE_CIDR = "10.244.0.0/16", "10.96.0.0/12"
@@ -52,6 +53,12 @@ def endpoint_slice(
     meta = {"namespace": namespace, "name": name or f"{of}-1", "labels": {"kubernetes.io/service-name": of}}
     body = {"metadata": meta, "addressType": "IPv4", "ports": [{"name": "", "port": 8080, "protocol": "TCP"}]}
     return {**body, "endpoints": list(endpoints), **more}
+
+
+def compact(obj: Object) -> Object:
+    """What the agent keeps of a Service or EndpointSlice."""
+    versioned = {**obj, "metadata": {"resourceVersion": "1", **obj["metadata"]}}
+    return compact_slice(versioned, node=NODE) if "addressType" in obj else compact_service(versioned)
 
 
 def ports_of(*objects: Object) -> list[ServicePort]:

@@ -20,7 +20,16 @@ from labctl.proxy.sync import Syncer
 from labctl.proxy.tracker import Tracker
 from tests.proxy.kernel import IptablesKernel
 from tests.proxy.nft_kernel import NftKernel
-from tests.proxy.objects import ADDRESSES, TERMINATING, VIEW, endpoint, endpoint_slice, reachable_everywhere, service
+from tests.proxy.objects import (
+    ADDRESSES,
+    TERMINATING,
+    VIEW,
+    compact,
+    endpoint,
+    endpoint_slice,
+    reachable_everywhere,
+    service,
+)
 
 
 class Node:
@@ -43,11 +52,12 @@ class Node:
 
     def put(self, *objects: Object) -> None:
         for obj in objects:
+            kept = compact(obj)
             if "addressType" in obj:
-                self.tracker.set_slice(self._slices.get(key_of(obj)), obj)
-                self._slices[key_of(obj)] = obj
+                self.tracker.set_slice(self._slices.get(key_of(obj)), kept)
+                self._slices[key_of(obj)] = kept
             else:
-                self.tracker.set_service(key_of(obj), obj)
+                self.tracker.set_service(key_of(obj), kept)
         self.syncer.notify()
 
     def remove(self, *objects: Object) -> None:
