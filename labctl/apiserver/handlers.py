@@ -250,11 +250,13 @@ _BODY_TYPES = ("application/json", "application/yaml", _PROTOBUF)
 
 def _check_media_type(request: Request, verb: str) -> None:
     """Refuse bodies in a form that is not known; CBOR is one, as long as Kubernetes keeps it behind a gate."""
-    known = PATCH_TYPES if verb == "patch" else _BODY_TYPES
     sent = _media_type(request)
-    if verb in ("create", "update", "patch") and sent not in known and (sent or verb == "patch"):
+    if verb == "patch" and sent not in PATCH_TYPES:
+        raise status.ApiError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
+    if verb in ("create", "update") and sent and sent not in _BODY_TYPES:
+        known = ", ".join(_BODY_TYPES)
         raise status.unsupported_media_type(
-            f"the body of the request was in an unknown format - accepted media types include: {', '.join(known)}"
+            f"the body of the request was in an unknown format - accepted media types include: {known}"
         )
 
 
@@ -321,13 +323,12 @@ def _configuration(body: bytes, options: WriteOptions) -> object:
         value = schema.parse_value(body, APPLY)
     except status.ApiError as error:
         raise status.bad_request(f"error decoding YAML: {error.message}") from None
-    repeated = [f'key "{path}" already set in map' for path in schema.duplicate_paths(value)]
-    for text in repeated:
+    if options.field_validation != "Ignore" and schema.duplicate_paths(value):
+        text = schema.repeated_keys(body)
         if options.field_validation == "Strict":
             raise status.bad_request(f"error strict decoding YAML: {text}")
-        if options.field_validation == "Warn":
-            options.warnings.append(text)
-    return schema.plain(value)
+        options.warnings.append(text)
+    return {} if value is None else schema.plain(value)
 
 
 def _media_type(request: Request) -> str:

@@ -125,6 +125,8 @@ def _keep(new: Object, old: Object, name: str) -> None:
 
 
 def _asks_for_something_else(kind: Kind, new: Object, old: Object) -> bool:
+    if kind is kinds.DEPLOYMENT and new["metadata"].get("annotations") != old["metadata"].get("annotations"):
+        return True  # Deployments count their annotations too: pkg/registry/apps/deployment/strategy.go
     if kind in _COUNTED:
         return new.get("spec") != old.get("spec")
     if kind in _COUNTED_WITHOUT_SPEC:

@@ -36,8 +36,6 @@ def scale_of(parent: Object) -> Object:
     }
     if spec.get("replicas"):
         scale["spec"] = {"replicas": spec["replicas"]}
-    if owners := managed_fields.to_scale(ownership.given(parent) or []):
-        scale["metadata"]["managedFields"] = owners
     return scale
 
 
@@ -73,7 +71,10 @@ def _rescale(
     """Change the scale by a function that also says who owns it."""
 
     def apply(parent: Object) -> Object:
-        wanted = change(scale_of(parent))
+        scale = scale_of(parent)
+        present = ownership.given(parent) or []
+        scale["metadata"]["managedFields"] = managed_fields.to_scale(present)  # not shown in answers
+        wanted = change(scale)
         replicas = (wanted.get("spec") or {}).get("replicas", 0)
         if not isinstance(replicas, int) or replicas < 0:
             cause = status.Cause(
@@ -85,8 +86,7 @@ def _rescale(
             raise status.conflict(kind, name, status.MODIFIED)
         result = copy(parent)
         result["spec"]["replicas"] = replicas
-        owners = managed_fields.to_parent(kind, ownership.given(parent) or [], ownership.given(wanted) or [])
-        result["metadata"]["managedFields"] = owners
+        result["metadata"]["managedFields"] = managed_fields.to_parent(kind, present, ownership.given(wanted) or [])
         return result
 
     return scale_of(registry.update(kind, namespace, name, apply, options, applied=True))

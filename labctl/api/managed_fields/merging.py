@@ -103,6 +103,6 @@ def _remove_inside(type_: Type, value: Any, fields: FieldSet) -> Any:
         node = fields.get(element_of(type_, item))
         if node is None:
             result.append(item)
-        elif not is_member(node):
-            result.append(_remove_inside(type_.element, item, node))
+        elif not is_member(node) and (left := _remove_inside(type_.element, item, node)):
+            result.append(left)  # without its key fields nothing could be an item any more
     return result or None

@@ -5,7 +5,16 @@ decoded = schema.decode(kinds.SERVICE, obj)      # .object, .strict_errors
 schema.lookup(kinds.SERVICE).fields["spec"].type.struct().fields["ports"].list_map_keys
 """
 
-from labctl.api.schema.body import MAX_BODY_BYTES, BodyError, duplicate_paths, json_kind, parse_body, parse_value, plain
+from labctl.api.schema.body import (
+    MAX_BODY_BYTES,
+    BodyError,
+    duplicate_paths,
+    json_kind,
+    parse_body,
+    parse_value,
+    plain,
+    repeated_keys,
+)
 from labctl.api.schema.decode import Decoded, decode, decode_type, kind_error, strict_error, zero
 from labctl.api.schema.types import (
     Field,
@@ -43,6 +52,7 @@ __all__ = [
     "parse_body",
     "parse_value",
     "plain",
+    "repeated_keys",
     "strict_error",
     "struct",
     "type_name",

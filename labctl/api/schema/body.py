@@ -100,6 +100,14 @@ def _parse(body: bytes, content_type: str) -> Any:
     return value
 
 
+def repeated_keys(body: bytes) -> str:
+    """What a strict YAML reader says about a document in which keys occur twice."""
+    from labctl.api.schema import yamls  # on this path only
+
+    lines = [f'  line {line}: key "{key}" already set in map' for line, key in yamls.repeated_keys(body)]
+    return "\n".join(["error converting YAML to JSON: yaml: unmarshal errors:", *lines])
+
+
 def duplicate_paths(value: Any, path: str = "") -> list[str]:
     """Paths of the fields that occur twice, in the order of the document."""
     found: list[str] = []

@@ -50,6 +50,29 @@ def load(text: bytes | str) -> Any:
         loader.dispose()
 
 
+def repeated_keys(text: bytes | str) -> list[tuple[int, str]]:
+    """Lines (from 1) and names of the keys that occur again in their mapping, in order."""
+    found: list[tuple[int, str]] = []
+    loader = Loader(text)
+    try:
+        root = loader.get_single_node()
+    finally:
+        loader.dispose()
+    nodes = [root] if root is not None else []
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, yaml.SequenceNode):
+            nodes += node.value
+        elif isinstance(node, yaml.MappingNode):
+            seen: set[str] = set()
+            for key, value in node.value:
+                nodes.append(value)
+                if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                    found.append((key.start_mark.line + 1, key.value))
+                seen.add(key.value if isinstance(key, yaml.ScalarNode) else "")
+    return sorted(found)
+
+
 def _message(error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or str(error)
