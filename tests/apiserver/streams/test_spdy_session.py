@@ -29,7 +29,7 @@ class Peer:
         self._encoder, self._decoder = Encoder(), Decoder()
 
     def sends(self, *frames: Frame) -> list[Event]:
-        return self.session.receive(b"".join(self._encoder.encode(f) for f in frames))
+        return list(self.session.receive(b"".join(self._encoder.encode(f) for f in frames)))
 
     def gets(self) -> list[Frame]:
         return list(self._decoder.decode(self.session.take()))

@@ -6,6 +6,7 @@ under way; whatever else breaks the rules of one stream resets that stream, and 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from labctl.apiserver.streams.spdy.codec import Decoder, Encoder
@@ -88,9 +89,11 @@ class Session:
         """Whether anything may still be sent or received on the stream."""
         return stream_id in self._streams
 
-    def receive(self, data: bytes) -> list[Event]:
-        """What these bytes mean. Raises SpdyError when they mean nothing."""
-        return [event for frame in self._decoder.decode(data) if (event := self._event(frame)) is not None]
+    def receive(self, data: bytes) -> Iterator[Event]:
+        """What these bytes mean, one by one: handle an event before the next is asked for. Raises SpdyError."""
+        for frame in self._decoder.decode(data):
+            if (event := self._event(frame)) is not None:
+                yield event
 
     def take(self) -> bytes:
         """The bytes that wait to be sent."""
