@@ -14,11 +14,12 @@ import uvicorn
 from labctl.api import kinds
 from labctl.apiserver.app import build
 from labctl.apiserver.options import WriteOptions
+from labctl.apiserver.server import ApiServer
 from labctl.apiserver.streams.port_forward import Streams
 from labctl.apiserver.streams.spdy.codec import Decoder, Encoder
 from labctl.apiserver.streams.spdy.frames import Data, Frame, GoAway, Ping, SynReply, SynStream
 from labctl.apiserver.streams.upgrade import UpgradeProtocol
-from tests.apiserver.harness import server as api_server
+from labctl.config import Credentials, LabConfig
 from tests.apiserver.streams.test_remote_command import Process
 
 PODS = "/api/v1/namespaces/default/pods"
@@ -68,7 +69,7 @@ class Connected:
 
 @pytest.fixture
 async def connection() -> AsyncIterator[Connected]:
-    server = api_server()
+    server = ApiServer(LabConfig("test", (), Credentials(admin_token="admin"), ""))
     account = {"metadata": {"name": "default"}}
     server.registry.create(kinds.SERVICE_ACCOUNT, "default", account, WriteOptions())
     pod = {"metadata": {"name": "web"}, "spec": {"nodeName": "node-1", "containers": [{"name": "app", "image": "i"}]}}
