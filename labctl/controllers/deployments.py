@@ -190,8 +190,13 @@ class Deployments(KeyController):
         if _annotations(deployment).get(REVISION) != revision:
             key = key_of(deployment)
             with suppress_gone():
+                # as part of the status, like kube-controller-manager: an annotation of the object would count as a generation
                 await self.context.api.patch(
-                    kinds.DEPLOYMENT, key.namespace, key.name, {"metadata": {"annotations": {REVISION: revision}}}
+                    kinds.DEPLOYMENT,
+                    key.namespace,
+                    key.name,
+                    {"metadata": {"annotations": {REVISION: revision}}},
+                    subresource="status",
                 )
 
     async def _clean_up(self, deployment: Object, old: list[Object]) -> None:
