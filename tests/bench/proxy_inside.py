@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import ipaddress
 import json
 import sys
 import time
@@ -28,7 +29,7 @@ VIEW = NodeView("node-1", "192.0.2.1", "10.244.0.0/16", "10.96.0.0/12")
 
 def service(number: int) -> Object:
     """A Service as the API server stores it."""
-    address = f"10.{96 + number // 65536}.{number // 256 % 256}.{number % 256}"
+    address = str(ipaddress.ip_address("10.96.16.0") + number)
     meta = {"namespace": "default", "name": f"s{number}", "resourceVersion": str(number), "uid": f"uid-{number}"}
     spec = {
         "clusterIP": address,
