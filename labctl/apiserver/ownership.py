@@ -7,6 +7,7 @@ sets by itself (addresses, node ports, the status of a new object) has no owner.
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
@@ -68,6 +69,18 @@ def recorded(
         subresource=subresource,
         ignored=reset_fields(kind, subresource),
     )
+
+
+def decoded(kind: Kind, merged: Object) -> schema.Decoded:
+    """An object that an apply made, decoded: what cannot be read there has other words than in a body."""
+    try:
+        return schema.decode(kind, merged)
+    except status.ApiError as error:
+        cause = error.message.partition(f" cannot be handled as a {kind.kind}: ")[2]
+        cause = re.sub(r"Go struct field \S+ of type", "Go value of type", cause)
+        if cause.startswith("illegal base64"):
+            cause = f"error decoding from json: {cause}"
+        raise managed_fields.conversion_error(kind, merged, cause) from None
 
 
 def applied(

@@ -66,7 +66,7 @@ class Registry:
         An `applied` object brings its managed fields; for others they are recorded.
         """
         sent = ownership.given(data)
-        obj = self._decoded(kind, ownership.without_entries(data, sent if applied else None), options)
+        obj = self._decoded(kind, ownership.without_entries(data, sent if applied else None), options, applied=applied)
         self._place(kind, namespace, obj)
         for name in _GIVEN_BY_SERVER:
             obj["metadata"].pop(name, None)
@@ -112,7 +112,7 @@ class Registry:
         wanted = change(old)
         sent = ownership.given(wanted)
         known = sent if applied else ownership.given(old)
-        new = self._decoded(kind, ownership.without_entries(wanted, known), options)
+        new = self._decoded(kind, ownership.without_entries(wanted, known), options, applied=applied)
         self._place(kind, namespace, new)
         _check_identity(kind, new, old)
         if not subresource:
@@ -195,8 +195,8 @@ class Registry:
         self.remove(kind, key.namespace, key.name)
         return new
 
-    def _decoded(self, kind: Kind, data: Object, options: WriteOptions) -> Object:
-        decoded = schema.decode(kind, data)
+    def _decoded(self, kind: Kind, data: Object, options: WriteOptions, *, applied: bool) -> Object:
+        decoded = ownership.decoded(kind, data) if applied else schema.decode(kind, data)
         if decoded.strict_errors:
             if options.field_validation == "Strict":
                 raise schema.strict_error(kind, decoded.strict_errors)

@@ -6,9 +6,9 @@
 Pure: objects in, objects and metadata.managedFields out. Storing, decoding and validating are the API server's.
 """
 
-from labctl.api.managed_fields.applying import Apply, apply
+from labctl.api.managed_fields.applying import Apply, apply, conversion_error
 from labctl.api.managed_fields.managers import same_but_times
 from labctl.api.managed_fields.scale import to_parent, to_scale
 from labctl.api.managed_fields.updates import Entries, record
 
-__all__ = ["Apply", "Entries", "apply", "record", "same_but_times", "to_parent", "to_scale"]
+__all__ = ["Apply", "Entries", "apply", "conversion_error", "record", "same_but_times", "to_parent", "to_scale"]

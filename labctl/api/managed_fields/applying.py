@@ -120,7 +120,7 @@ def _unless_same(last: Owner | None, now: Owner) -> Owner:
 
 
 def _check(kind: Kind, applied: Object) -> None:
-    api_version, name = applied.get("apiVersion") or "", applied.get("kind") or ""
+    api_version, name = (_text(applied.get(field)) for field in ("apiVersion", "kind"))
     if (api_version, name) != (kind.api_version, kind.kind):
         raise status.bad_request(f"invalid object type: {_gvk(api_version, name)}")
     metadata = applied.get("metadata")
@@ -128,14 +128,32 @@ def _check(kind: Kind, applied: Object) -> None:
         raise status.bad_request("metadata.managedFields must be nil")
     wrong = checks.check(type_of(kind), applied)
     if wrong:
-        found = metadata if isinstance(metadata, dict) else {}
-        where = f"{found.get('namespace') or ''}/{found.get('name') or ''}; {_gvk(api_version, name)}"
         # kube-apiserver answers 500 without a reason here; what is wrong with a request is no failure of the server's
-        raise status.ApiError(400, "", f"failed to create typed patch object ({where}): {wrong}")
+        raise status.ApiError(400, "", f"failed to create typed patch object ({_where(kind, applied)}): {wrong}")
 
 
-def _gvk(api_version: Any, kind: Any) -> str:
-    group, version = split_api_version(str(api_version))
+def conversion_error(kind: Kind, obj: Object, cause: str) -> status.ApiError:
+    """The error when what was applied has the form of its type but cannot be read: a quantity that is none, say."""
+    type_name = _gvk(kind.api_version, kind.kind)
+    message = (
+        f"failed to convert new object ({_where(kind, obj)}) to proper version: unable to convert unstructured object"
+    )
+    return status.ApiError(400, "", f"{message} to {type_name}: {cause}")
+
+
+def _where(kind: Kind, obj: Object) -> str:
+    metadata = obj.get("metadata")
+    found = metadata if isinstance(metadata, dict) else {}
+    namespace, name = (_text(found.get(field)) for field in ("namespace", "name"))
+    return f"{namespace}/{name}; {_gvk(kind.api_version, kind.kind)}"
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _gvk(api_version: str, kind: str) -> str:
+    group, version = split_api_version(api_version)
     return f"{group}/{version}, Kind={kind}"
 
 

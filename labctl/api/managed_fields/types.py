@@ -13,7 +13,7 @@ from labctl.api.kinds import Kind
 from labctl.api.schema import Field, TypeRef
 
 Form = Literal["scalar", "struct", "map", "list"]
-Scalar = Literal["", "numeric", "string", "boolean", "untyped"]
+Scalar = Literal["", "numeric", "string", "boolean", "untyped", "any"]
 
 _SCALARS: dict[str, Scalar] = {
     "string": "string",
@@ -22,6 +22,7 @@ _SCALARS: dict[str, Scalar] = {
     "int32": "numeric",
     "int64": "numeric",
     "float64": "numeric",
+    "IntOrString": "any",  # left to decoding
 }
 _ZERO: dict[Scalar, Any] = {"numeric": 0, "string": "", "boolean": False}
 

@@ -1,6 +1,6 @@
 """The same object in the versions its managers speak: what Kubernetes' version converter does.
 
-Most kinds have one version and most calls end at once; Events and HorizontalPodAutoscalers have two.
+Most kinds have one version and most calls end at once; HorizontalPodAutoscalers have two.
 """
 
 from __future__ import annotations
@@ -34,13 +34,15 @@ SERVER_FIELDS: FieldSet = {
 
 
 def kind_in(kind: Kind, api_version: str) -> Kind | None:
-    """The kind that serves the same objects in another version; None when that is not served (any more)."""
+    """The kind that serves the same objects in another version of its group; None when there is none (any more).
+
+    Versions of another group do not count, in Kubernetes neither: who wrote a core Event owns nothing any more after
+    the next write through events.k8s.io.
+    """
     if api_version == kind.api_version:
         return kind
     other = kinds.by_gvk(*split_api_version(api_version), kind.kind)
-    if other is None or kinds.storage_kind(other) != kinds.storage_kind(kind):
-        return None
-    return other
+    return other if other is not None and other.group == kind.group else None
 
 
 def convert(kind: Kind, other: Kind, obj: Object) -> Object:
