@@ -51,7 +51,7 @@ def execute(
     """
     if not command:
         raise Plain("error: you must specify at least one command for the container")
-    _stream(Session(context, namespace), target, container, "exec", command, stdin=stdin, tty=tty, quiet=quiet)
+    stream(Session(context, namespace), target, container, "exec", command, stdin=stdin, tty=tty, quiet=quiet)
 
 
 def attach(
@@ -67,10 +67,10 @@ def attach(
 
     Example: `labctl attach -it web-5d4f`
     """
-    _stream(Session(context, namespace), target, container, "attach", (), stdin=stdin, tty=tty, quiet=quiet)
+    stream(Session(context, namespace), target, container, "attach", (), stdin=stdin, tty=tty, quiet=quiet)
 
 
-def _stream(
+def stream(
     session: Session,
     target: str,
     asked: str,
@@ -81,6 +81,7 @@ def _stream(
     tty: bool,
     quiet: bool,
 ) -> None:
+    """Run or attach in the pod that `target` names, to its end. Raises Exit with the process' exit code, if it is not 0."""
     from labctl.cli import pods
 
     pod = pods.pod_of(session, target)

@@ -24,6 +24,7 @@ MODULES = {
     "apiserver": "apiserver",
     "lesson": "learn",
     "why": "learn",
+    "trace": "trace",
     "rules": "rules",
     "get": "get",
     "apply": "apply",

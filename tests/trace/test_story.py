@@ -1,0 +1,112 @@
+"""Stories told from what the taps of a real lab saw, held to golden transcripts.
+
+`recorded/*.json`: rules, kernel traces and packets of two nodes, with the objects of that moment. A changed telling is looked at
+and kept with `LABCTL_UPDATE_GOLDEN=1`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from labctl.proxy.explain import Index, iptables_rules
+from labctl.trace import show, story
+from labctl.trace.lines import handles, journeys, packets
+
+FOLDER = Path(__file__).parent / "recorded"
+CASES = sorted(p.stem for p in FOLDER.glob("*.json"))
+
+
+def told(case: str) -> story.Story:
+    data: dict[str, Any] = json.loads((FOLDER / f"{case}.json").read_text())
+    seen = []
+    for node, raw in data["nodes"].items():
+        saved, _, ruleset = raw["list"].partition("=====\n")
+        traced, _, captured = raw["taps"].partition("=====\n")
+        known = handles(ruleset, iptables_rules(saved))
+        seen.append(story.Seen(node, packets(captured, node), journeys(traced), known))
+    return story.tell(
+        pod=data["pod"],
+        address=data["address"],
+        node=data["node"],
+        search=data["search"],
+        seen=seen,
+        known=story.names(data["services"], data["pods"], data["node_objects"]),
+        index=Index(data["services"], data["slices"]),
+    )
+
+
+def test_there_are_recordings_of_both_backends() -> None:
+    assert {c.split("-")[0] for c in CASES} == {"iptables", "nftables"}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_stories_are_told_as_before(case: str) -> None:
+    text = "".join(f"{line}\n" for line in show.lines(told(case)))
+    golden = FOLDER / f"{case}.txt"
+    if os.environ.get("LABCTL_UPDATE_GOLDEN"):
+        golden.write_text(text)
+    assert text == golden.read_text()
+
+
+def connections(case: str) -> list[story.Connection]:
+    return [e for e in told(case).events if isinstance(e, story.Connection)]
+
+
+@pytest.mark.parametrize("case", ["iptables-cluster-ip", "nftables-cluster-ip"])
+def test_a_connection_names_service_pod_and_reply(case: str) -> None:
+    (made,) = connections(case)
+    assert made.target == "Service default/numbers-api"
+    assert made.destination.startswith("Pod default/numbers-api-") and made.destination.endswith(" on node-2")
+    assert made.outcome.startswith("connected in ")
+    assert made.masqueraded == ""
+    assert [h.node for h in made.hops] == ["node-1", "node-2"]
+    assert {s.node for s in made.steps} == {"node-1", "node-2"}
+    assert any("EndpointSlice numbers-api-" in s.objects for s in made.steps)
+    assert any("probability" in s.choice for s in made.steps)
+
+
+@pytest.mark.parametrize("case", ["iptables-no-endpoints", "nftables-no-endpoints"])
+def test_a_refusal_names_the_rule_and_the_service(case: str) -> None:
+    (made,) = connections(case)
+    assert made.outcome.startswith("refused in ") and "Service default/empty" in made.outcome
+    assert made.reply == "" and made.hops == ()
+
+
+def test_a_port_that_the_service_does_not_have_is_dropped_by_labctls_own_rule() -> None:
+    assert all(c.outcome.startswith("dropped: rule of LABCTL-GUARD") for c in connections("iptables-wrong-port"))
+
+
+def test_masquerading_is_seen() -> None:
+    (made,) = connections("iptables-node-port-hairpin")
+    assert made.masqueraded and made.outcome.startswith("connected")
+    assert any(s.chain == "KUBE-MARK-MASQ" for s in made.steps)
+
+
+def test_a_name_is_looked_for_along_the_search_list() -> None:
+    lookups = [e for e in told("iptables-no-such-name").events if isinstance(e, story.Lookup)]
+    asked = [e.question.removeprefix("A ") for e in lookups if e.question.startswith("A ")]
+    assert asked == [
+        "nosuch.default.svc.cluster.local.",
+        "nosuch.svc.cluster.local.",
+        "nosuch.cluster.local.",
+        "nosuch.",
+    ]
+    assert {e.answer for e in lookups} == {"NXDomain"}
+
+
+def test_the_json_form_names_the_kind_of_each_event() -> None:
+    data = told("iptables-cluster-ip").to_json()
+    assert {e["kind"] for e in data["events"]} == {"lookup", "connection"}
+    json.dumps(data)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "garbage\n", "trace id 1 ip nat X rule a # handle 1 (verdict jump Y)\n", "1.0 eth0 In IP\n"]
+)
+def test_lines_that_are_none_are_left_out(text: str) -> None:
+    assert journeys(text) == [] and packets(text, "n") == []
