@@ -53,7 +53,11 @@ def main() -> None:
     kubectl = str(kubectl_binary())
     for run in range(min(options.runs, 3)):
         with tempfile.TemporaryDirectory(prefix="labctl-bench-") as home:
-            _one_lab(bench, Lab(f"bench-{run}", Path(home), kubectl, extra_env=_AS_INSTALLED), last=run == min(options.runs, 3) - 1)
+            _one_lab(
+                bench,
+                Lab(f"bench-{run}", Path(home), kubectl, extra_env=_AS_INSTALLED),
+                last=run == min(options.runs, 3) - 1,
+            )
     print(table(bench.rows.values()))
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps([r.to_json() for r in bench.rows.values()], indent=1))

@@ -1,7 +1,7 @@
 """Stories told from what the taps of a real lab saw, held to golden transcripts.
 
-`recorded/*.json`: rules, kernel traces and packets of two nodes, with the objects of that moment. A changed telling is looked at
-and kept with `LABCTL_UPDATE_GOLDEN=1`.
+`recorded/*.json`: rules, kernel traces and packets of two nodes, with the objects of that moment. A changed telling is
+looked at and kept with `LABCTL_UPDATE_GOLDEN=1`.
 """
 
 from __future__ import annotations
