@@ -6,6 +6,8 @@ object is the garbage collector's work; what a namespace holds is the namespace 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from labctl.api import kinds, status
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object, key_of
@@ -49,13 +51,16 @@ def success(kind: Kind, obj: Object) -> Object:
 
 def _check_preconditions(kind: Kind, obj: Object, options: DeleteOptions) -> None:
     metadata = obj["metadata"]
-    for label, wanted, actual in (
-        ("UID", options.uid, metadata["uid"]),
-        ("ResourceVersion", options.resource_version, metadata["resourceVersion"]),
+    for label, wanted, actual, guess in (
+        ("UID", options.uid, metadata["uid"], "deleted and then recreated"),
+        ("ResourceVersion", options.resource_version, metadata["resourceVersion"], "modified"),
     ):
         if wanted and wanted != actual:
-            why = f"Precondition failed: {label} in precondition: {wanted}, {label} in object meta: {actual}"
-            raise status.conflict(kind, metadata["name"], why)
+            why = (
+                f"the {label} in the precondition ({wanted}) does not match the {label} in record ({actual}). "
+                f"The object might have been {guess}"
+            )
+            raise status.conflict(replace(kind, resource=kind.kind), metadata["name"], why)
 
 
 def _grace_s(kind: Kind, obj: Object, options: DeleteOptions) -> int:

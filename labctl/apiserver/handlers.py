@@ -8,13 +8,23 @@ from typing import Any, cast
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from labctl.api import conversion, kinds, schema, status, tables
+from labctl.api import conversion, discovery, kinds, schema, status, tables
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object
-from labctl.apiserver import answers, authorization, deletion, requests, reviews, subresources, watching
+from labctl.apiserver import (
+    answers,
+    authorization,
+    deletion,
+    identity,
+    patching,
+    requests,
+    reviews,
+    subresources,
+    watching,
+)
 from labctl.apiserver.context import Context
-from labctl.apiserver.listing import list_objects
-from labctl.apiserver.local import APPLY, PATCH_TYPES, apply_patch
+from labctl.apiserver.listing import list_objects, parse_revision
+from labctl.apiserver.local import APPLY, PATCH_TYPES
 from labctl.apiserver.options import User, WriteOptions
 from labctl.apiserver.requests import Accept, ResourcePath
 
@@ -40,7 +50,7 @@ async def handle(context: Context, request: Request, user: User, path: ResourceP
         verb, path.kind.group, path.kind.resource, path.subresource, path.namespace, path.name
     )
     authorization.check(context.registry.store, user, asked)
-    if not path.subresource and verb not in path.kind.verbs:
+    if verb not in _verbs(path) or (not path.subresource and verb in _WRONG_PLACE[bool(path.name)]):
         raise _not_allowed()
     if verb == "get" and not path.subresource:
         return _get(context, request, path)
@@ -53,6 +63,13 @@ async def handle(context: Context, request: Request, user: User, path: ResourceP
     if verb == "deletecollection":
         return await _delete_collection(context, request, path)
     return await _write(context, request, user, path, verb)
+
+
+_WRONG_PLACE = {True: ("create",), False: ("update", "patch")}  # with and without a name
+
+
+def _verbs(path: ResourcePath) -> tuple[str, ...]:
+    return discovery.subresource(path.kind, path.subresource).verbs if path.subresource else path.kind.verbs
 
 
 def _not_allowed() -> status.ApiError:
@@ -98,6 +115,8 @@ def _list(context: Context, request: Request, path: ResourcePath) -> Response:
 
 def _watch(context: Context, request: Request, path: ResourcePath) -> Response:
     options = requests.watch_options(request.query_params)
+    if version := options.selection.resource_version:
+        parse_revision(version)
     options.selection.field_selector.check(path.kind)
     accept = requests.parse_accept(request.headers.get("accept", ""))
     include = _include(request)
@@ -187,8 +206,18 @@ async def read_limited(request: Request) -> bytes:
 async def _delete_body(request: Request) -> Object:
     if request.headers.get("content-length") in (None, "0") and "transfer-encoding" not in request.headers:
         return {}
-    body, _ = await _body(request)
-    return schema.decode_type("meta/v1.DeleteOptions", body).object if body else {}
+    try:
+        body, _ = await _body(request)
+    except status.ApiError as error:
+        raise status.bad_request(f"couldn't get version/kind; json parse error: {error.message}") from None
+    if body.get("kind", "DeleteOptions") != "DeleteOptions":
+        kind, version = body["kind"], body.get("apiVersion", "v1")
+        why = f'no kind "{kind}" is registered for version "{version}" in scheme "pkg/runtime/scheme.go:111"'
+        raise status.bad_request(why)
+    try:
+        return schema.decode_type("meta/v1.DeleteOptions", body).object if body else {}
+    except status.ApiError as error:
+        raise status.bad_request(error.message.partition("as a DeleteOptions: ")[2]) from None
 
 
 async def _delete(context: Context, request: Request, path: ResourcePath) -> Response:
@@ -226,23 +255,48 @@ async def _write(context: Context, request: Request, user: User, path: ResourceP
     if verb == "get":
         return _reply(context, request, kind, registry.get(kind, path.namespace, path.name))
     creator = subresources.CREATORS.get(path.subresource)
-    body_kind = None if creator else kind
+    body_kind = _BODIES.get(path.subresource, kind)
     data, repeated = await _body(request, body_kind)
-    if creator is not None and verb == "create":
-        namespace = path.namespace
-        result = creator(registry, context.authenticator, namespace, path.name, data)
-        return answers.answer(result, code=201)
-    if kind in reviews.REVIEWS:
-        return answers.answer(reviews.REVIEWS[kind](context, user, path.namespace, data), code=201)
-    wrong = schema.kind_error(kind, data)
-    if wrong is not None:
+    if wrong := schema.kind_error(body_kind, data):
         raise wrong
-    data = _without_repeats(kind, data, repeated, options)
+    data = _without_repeats(body_kind, data, repeated, options)
+    if creator is not None or kind in reviews.REVIEWS:
+        return _answered(context, user, path, schema.decode(body_kind, data).object)
     if verb == "create":
         obj = registry.create(kind, path.namespace, data, options)
         return _reply(context, request, kind, obj, code=201, warnings=options.warnings)
-    obj = registry.update(kind, path.namespace, path.name, lambda _: data, options, subresource=path.subresource)
+    identity.check_name(data, path.name)
+    if _creates(context, user, path):
+        obj = registry.create(kind, path.namespace, data, options)
+        return _reply(context, request, kind, obj, code=201, warnings=options.warnings)
+    change = identity.replacing(kind, data)
+    obj = registry.update(kind, path.namespace, path.name, change, options, subresource=path.subresource)
     return _reply(context, request, kind, obj, warnings=options.warnings)
+
+
+_BODIES = {"binding": kinds.BINDING, "eviction": kinds.EVICTION, "token": kinds.TOKEN_REQUEST}
+
+
+def _answered(context: Context, user: User, path: ResourcePath, data: Object) -> Response:
+    """The answer to what is posted but not stored: reviews, evictions, bindings, token requests."""
+    creator = subresources.CREATORS.get(path.subresource)
+    if creator is None:
+        result = reviews.REVIEWS[path.kind](context, user, path.namespace, data)
+    else:
+        result = creator(context.registry, context.authenticator, path.namespace, path.name, data)
+    return answers.answer(result, code=201)
+
+
+def _creates(context: Context, user: User, path: ResourcePath) -> bool:
+    """Whether a PUT creates an object. Whoever may update may not therefore create."""
+    kind, registry = path.kind, context.registry
+    if path.subresource or kind not in identity.CREATED_BY_UPDATE:
+        return False
+    if registry.exists(kind, path.namespace, path.name):
+        return False
+    asked = authorization.Attributes("create", kind.group, kind.resource, "", path.namespace, path.name)
+    authorization.check(registry.store, user, asked)
+    return True
 
 
 _BODY_TYPES = ("application/json", "application/yaml", _PROTOBUF)
@@ -273,8 +327,10 @@ def _without_repeats(kind: Kind, data: Object, repeated: list[str], options: Any
 def _scale(context: Context, path: ResourcePath, verb: str, body: Object, options: Any) -> Response:
     if verb == "get":
         return answers.answer(subresources.scale_of(context.registry.get(path.kind, path.namespace, path.name)))
+    if wrong := schema.kind_error(kinds.SCALE, body):
+        raise wrong
     scale = subresources.rescale(context.registry, path.kind, path.namespace, path.name, lambda _: body, options)
-    return answers.answer(scale)
+    return answers.answer(scale, warnings=options.warnings)
 
 
 async def _patch(
@@ -284,22 +340,19 @@ async def _patch(
     patch_type = _media_type(request)
     if patch_type == APPLY:
         return await _apply(context, request, user, path, options)
-    patch = schema.plain(schema.parse_value(await read_limited(request)))
+    patch = patching.read(await read_limited(request), patch_type)
     registry, kind = context.registry, path.kind
     if path.subresource == "scale":
-        scale = subresources.rescale(
-            registry, kind, path.namespace, path.name, lambda s: apply_patch(_SCALE_KIND, s, patch, patch_type), options
-        )
-        return scale, False
-    obj = registry.update(
-        kind,
-        path.namespace,
-        path.name,
-        lambda old: apply_patch(kind, old, patch, patch_type),
-        options,
-        subresource=path.subresource,
-    )
-    return obj, False
+        change = patching.Change(kinds.SCALE, patch, patch_type)
+    else:
+        change = patching.Change(kind, patch, patch_type)
+    try:
+        if path.subresource == "scale":
+            return subresources.rescale(registry, kind, path.namespace, path.name, change, options), False
+        patched = registry.update(kind, path.namespace, path.name, change, options, subresource=path.subresource)
+    except status.ApiError as error:
+        raise patching.refused(error, change) from None
+    return patched, False
 
 
 async def _apply(
@@ -333,6 +386,3 @@ def _configuration(body: bytes, options: WriteOptions) -> object:
 
 def _media_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip()
-
-
-_SCALE_KIND = kinds.SCALE

@@ -7,12 +7,11 @@ A page is taken from one revision: the continue token carries it, and a token wh
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import dataclass
 
 import orjson
 
-from labctl.api import kinds, selectors, status
+from labctl.api import kinds, schema, selectors, status
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object, ObjectKey, key_of
 from labctl.apiserver.registry import Registry
@@ -27,6 +26,7 @@ _EXPIRED = (
 )
 
 
+_VERSION = "meta.k8s.io/v1"
 _EVERYTHING = selectors.LabelSelector()
 _EVERY_FIELD = selectors.FieldSelector()
 
@@ -78,9 +78,9 @@ def list_objects(registry: Registry, kind: Kind, namespace: str, options: ListOp
     if options.continue_token:
         revision, after = _decode(options.continue_token)
     elif options.resource_version_match == "Exact":
-        revision = parse_revision(options.resource_version)
+        revision = _asked(options)
     elif options.resource_version not in ("", "0"):
-        _check_not_in_future(registry, parse_revision(options.resource_version))
+        _check_not_in_future(registry, _asked(options))
     try:
         present = revision == registry.store.revision
         found = (
@@ -89,7 +89,7 @@ def list_objects(registry: Registry, kind: Kind, namespace: str, options: ListOp
             else registry.store.items_at(resource, revision, namespace)
         )
     except Compacted as error:
-        raise _expired(registry, options, str(error)) from error
+        raise _expired(registry, options) from error
     except FutureRevision as error:
         raise too_large(error) from error
     selected = [o for o in found if (after is None or key_of(o) > after) and options.selects(kind, o)]
@@ -108,10 +108,16 @@ def _page(selected: list[Object], revision: int, options: ListOptions) -> Page:
 def parse_revision(text: str) -> int:
     """A resourceVersion as a number. Raises ApiError 400."""
     if not text.isascii() or not text.isdigit() or len(text) > 19:
-        raise status.ApiError(
-            400, "BadRequest", f'Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
-        )
+        why = f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax'
+        raise status.bad_request(why)
     return int(text)
+
+
+def _asked(options: ListOptions) -> int:
+    try:
+        return parse_revision(options.resource_version)
+    except status.ApiError as error:
+        raise status.bad_request(f"invalid resource version: {error.message}") from None
 
 
 def too_large(error: FutureRevision) -> status.ApiError:
@@ -128,9 +134,9 @@ def _check_not_in_future(registry: Registry, revision: int) -> None:
         raise too_large(FutureRevision(revision, registry.store.revision))
 
 
-def _expired(registry: Registry, options: ListOptions, why: str) -> status.ApiError:
+def _expired(registry: Registry, options: ListOptions) -> status.ApiError:
     if not options.continue_token:
-        return status.gone(why)
+        return status.gone("The resourceVersion for the provided list is too old.")
     _, after = _decode(options.continue_token)
     error = status.gone(_EXPIRED)
     error.details = {"continue": _encode(registry.store.revision, after)}
@@ -138,16 +144,31 @@ def _expired(registry: Registry, options: ListOptions, why: str) -> status.ApiEr
 
 
 def _encode(revision: int, after: ObjectKey) -> str:
-    token = orjson.dumps({"v": "meta.k8s.io/v1", "rv": revision, "start": list(after)})
+    token = orjson.dumps({"v": _VERSION, "rv": revision, "start": list(after)})
     return base64.urlsafe_b64encode(token).decode().rstrip("=")
 
 
+_ALPHABET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+
+
 def _decode(token: str) -> tuple[int, ObjectKey]:
+    bare = token.rstrip("=")
+    foreign = next((i for i, c in enumerate(bare) if c not in _ALPHABET), None)
+    if foreign is not None or len(bare) % 4 == 1:
+        raise _wrong_token(f"illegal base64 data at input byte {foreign if foreign is not None else len(bare) - 1}")
+    text = base64.urlsafe_b64decode(bare + "=" * (-len(bare) % 4)).decode("latin-1")
     try:
-        data = orjson.loads(base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True))
-        namespace, name = data["start"]
-        if not (isinstance(data["rv"], int) and isinstance(namespace, str) and isinstance(name, str)):
-            raise ValueError("wrong types")
-        return data["rv"], ObjectKey(namespace, name)
-    except (ValueError, KeyError, TypeError, binascii.Error) as error:
-        raise status.bad_request("continue key is not valid") from error
+        data = schema.parse_value(text.encode())
+    except status.ApiError as error:
+        raise _wrong_token(error.message) from None
+    try:
+        if data["v"] != _VERSION:
+            raise _wrong_token(f"server does not recognize this encoded version {data['v']}")
+        revision, (namespace, name) = data["rv"], data["start"]
+        return int(revision), ObjectKey(str(namespace), str(name))
+    except (ValueError, KeyError, TypeError) as error:
+        raise _wrong_token("server does not recognize this encoded version ") from error
+
+
+def _wrong_token(why: str) -> status.ApiError:
+    return status.bad_request(f"invalid continue token: continue key is not valid: {why}")

@@ -11,7 +11,7 @@ from typing import Literal
 from labctl.api import patches, selectors, status
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object
-from labctl.apiserver import deletion, subresources, watching
+from labctl.apiserver import deletion, identity, subresources, watching
 from labctl.apiserver.authentication import Authenticator
 from labctl.apiserver.listing import ListOptions, list_objects
 from labctl.apiserver.options import DeleteOptions, WriteOptions
@@ -103,7 +103,7 @@ class LocalApi:
             kind,
             metadata.get("namespace", ""),
             metadata["name"],
-            lambda _: obj,
+            identity.replacing(kind, obj),
             self._options(),
             subresource=subresource,
         )

@@ -30,7 +30,7 @@ def check_write(query: Mapping[str, str], verb: str, *, is_apply: bool) -> None:
     if verb == "patch" and not is_apply and "force" in query:
         causes.append(forbidden("force", "may not be specified for non-apply patch"))
     causes += _manager(query.get("fieldManager", ""))
-    causes += _dry_run([query["dryRun"]] if query.get("dryRun") else [])
+    causes += _dry_run([query["dryRun"]] if "dryRun" in query else [])
     validation = query.get("fieldValidation", "")
     if validation not in ("", "Ignore", "Strict", "Warn"):
         causes.append(_unsupported("fieldValidation", validation, '"", "Ignore", "Strict", "Warn"'))

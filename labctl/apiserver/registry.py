@@ -14,7 +14,7 @@ from labctl.api import conversion, defaults, kinds, managed_fields, schema, stat
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object, ObjectKey, copy, key_of
 from labctl.api.times import format_time
-from labctl.apiserver import admission, ownership, strategies
+from labctl.apiserver import admission, identity, ownership, strategies
 from labctl.apiserver.options import WriteOptions
 from labctl.apiserver.service_allocations import ServiceAllocations, Taken
 from labctl.config import LabConfig
@@ -30,7 +30,6 @@ _GIVEN_BY_SERVER = (
     "creationTimestamp",
     "deletionTimestamp",
     "deletionGracePeriodSeconds",
-    "resourceVersion",
     "selfLink",
 )
 
@@ -68,6 +67,7 @@ class Registry:
         sent = ownership.given(data)
         obj = self._decoded(kind, ownership.without_entries(data, sent if applied else None), options, applied=applied)
         self._place(kind, namespace, obj)
+        identity.check_create(obj)
         for name in _GIVEN_BY_SERVER:
             obj["metadata"].pop(name, None)
         defaults.apply_defaults(kind, obj)  # before preparing: they belong to whoever creates the object
@@ -114,7 +114,7 @@ class Registry:
         known = sent if applied else ownership.given(old)
         new = self._decoded(kind, ownership.without_entries(wanted, known), options, applied=applied)
         self._place(kind, namespace, new)
-        _check_identity(kind, new, old)
+        identity.check_update(kind, new, old)
         if not subresource:
             defaults.apply_defaults(kind, new)  # before preparing: what is kept depends on the type
         owners = sent
@@ -245,26 +245,6 @@ def _check_new_name(kind: Kind, obj: Object, name: str) -> None:
         )
     if found != name:
         raise status.bad_request(f"the name of the object ({found}) does not match the name on the URL ({name})")
-
-
-def _check_identity(kind: Kind, new: Object, old: Object) -> None:
-    """Name, uid and resourceVersion of an update must be those of the object, where they are given."""
-    name = old["metadata"]["name"]
-    if not new["metadata"].get("name"):
-        raise status.bad_request("name must be provided")
-    if new["metadata"]["name"] != name:
-        raise status.bad_request(
-            f"the name of the object ({new['metadata']['name']}) does not match the name on the URL ({name})"
-        )
-    version = new["metadata"].get("resourceVersion")
-    if version and version != old["metadata"]["resourceVersion"]:
-        raise status.conflict(kind, name, status.MODIFIED)
-    uid = new["metadata"].get("uid")
-    if uid and uid != old["metadata"]["uid"]:
-        raise status.conflict(
-            kind, name, f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old['metadata']['uid']}"
-        )
-    new["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"]
 
 
 def _same(new: Object, old: Object) -> bool:

@@ -42,9 +42,9 @@ def parse_path(path: str) -> ResourcePath | None:
     if parts[0] == "namespaces" and len(parts) > 2 and parts[2] not in ("status", "finalize"):
         namespace, parts = parts[1], parts[2:]
     kind = kinds.by_gvr(group, version, parts[0])
-    if kind is None or (namespace and not kind.namespaced):
-        return None
     name = parts[1] if len(parts) > 1 else ""
+    if kind is None or (namespace and not kind.namespaced) or (name and not namespace and kind.namespaced):
+        return None
     subresource = parts[2] if len(parts) > 2 else ""
     if subresource and subresource not in kind.subresources:
         return None
@@ -56,6 +56,7 @@ def parse_path(path: str) -> ResourcePath | None:
 def list_options(query: Mapping[str, str]) -> ListOptions:
     """Selectors and paging. Raises ApiError 400, 422."""
     option_errors.check_list(query, watch=flag(query, "watch"))
+    number(query, "timeoutSeconds")
     return ListOptions(
         selectors.parse_label_selector(query.get("labelSelector", "")),
         selectors.parse_field_selector(query.get("fieldSelector", "")),

@@ -13,7 +13,8 @@ from labctl.api.kinds import Kind
 from labctl.api.objects import Object
 from labctl.apiserver import service_fields
 
-_SERVER_METADATA = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
+_ALWAYS_KEPT = ("creationTimestamp", "generation")
+_KEPT_WHEN_MISSING = ("uid", "deletionGracePeriodSeconds")
 _GRACEFUL = (kinds.POD,)
 _RETURNS_DELETED = (kinds.POD, kinds.SERVICE, kinds.SERVICE_ACCOUNT, kinds.RESOURCE_QUOTA, kinds.NAMESPACE)
 
@@ -32,7 +33,6 @@ _COUNTED = (
 
 def prepare_for_create(kind: Kind, obj: Object) -> None:
     """Drop what a client cannot create and set what a new object has, in place."""
-    obj["metadata"].pop("generation", None)
     defaults.prepare_for_create(kind, obj)
     if kind is kinds.SERVICE:
         service_fields.normalise_cluster_ips(obj, None)
@@ -113,8 +113,15 @@ PREPARE: dict[str, Callable[[Kind, Object, Object], None]] = {
 
 
 def _keep_metadata(new: Object, old: Object) -> None:
-    for name in _SERVER_METADATA:
-        _keep(new["metadata"], old["metadata"], name)
+    """Put back what the client left out; what it changed, validation will tell (rest.BeforeUpdate)."""
+    after, before = new["metadata"], old["metadata"]
+    for name in _ALWAYS_KEPT:
+        _keep(after, before, name)
+    for name in _KEPT_WHEN_MISSING:
+        if name not in after:
+            _keep(after, before, name)
+    if before.get("deletionTimestamp"):
+        after["deletionTimestamp"] = before["deletionTimestamp"]
 
 
 def _keep(new: Object, old: Object, name: str) -> None:

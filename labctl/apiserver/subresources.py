@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from labctl.api import kinds, managed_fields, selectors, status
+from labctl.api import kinds, managed_fields, schema, selectors, status
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object, copy
 from labctl.api.times import format_time
-from labctl.apiserver import deletion, ownership
+from labctl.apiserver import deletion, identity, ownership
 from labctl.apiserver.authentication import Authenticator
 from labctl.apiserver.options import DeleteOptions, WriteOptions
 from labctl.apiserver.registry import Registry
@@ -74,9 +74,10 @@ def _rescale(
         scale = scale_of(parent)
         present = ownership.given(parent) or []
         scale["metadata"]["managedFields"] = managed_fields.to_scale(present)  # not shown in answers
-        wanted = change(scale)
+        wanted = _decoded_scale(change(scale), options)
+        identity.check_name(wanted, name)
         replicas = (wanted.get("spec") or {}).get("replicas", 0)
-        if not isinstance(replicas, int) or replicas < 0:
+        if replicas < 0:
             cause = status.Cause(
                 "FieldValueInvalid", f"Invalid value: {replicas}: must be greater than or equal to 0", "spec.replicas"
             )
@@ -90,6 +91,15 @@ def _rescale(
         return result
 
     return scale_of(registry.update(kind, namespace, name, apply, options, applied=True))
+
+
+def _decoded_scale(data: Object, options: WriteOptions) -> Object:
+    decoded = schema.decode(kinds.SCALE, data)
+    if decoded.strict_errors and options.field_validation == "Strict":
+        raise schema.strict_error(kinds.SCALE, decoded.strict_errors)
+    if options.field_validation == "Warn":
+        options.warnings += decoded.strict_errors
+    return decoded.object
 
 
 def bind(registry: Registry, _: Authenticator, namespace: str, name: str, binding: Object) -> Object:

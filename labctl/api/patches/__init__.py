@@ -9,7 +9,8 @@ All are functions from values to values; nothing given is changed.
 """
 
 from labctl.api.patches.create import create_three_way_merge_patch, create_two_way_merge_patch
-from labctl.api.patches.plain import json_patch, merge_patch
+from labctl.api.patches.json_patch import json_patch
+from labctl.api.patches.merge import merge_patch
 from labctl.api.patches.strategic import strategic_merge_patch
 
 __all__ = [

@@ -22,8 +22,11 @@ DELETE_FROM_PRIMITIVE_LIST = "$deleteFromPrimitiveList/"
 
 def strategic_merge_patch(kind: Kind, obj: Object, patch: Any) -> Object:
     """The object with the patch applied. Raises ApiError 400 for directives that make no sense."""
+    if patch is None:
+        return obj
     if not isinstance(patch, dict):
-        raise status.bad_request("a strategic merge patch must be an object")
+        text = f"json: cannot unmarshal {schema.json_kind(patch)} into Go value of type map[string]interface {{}}"
+        raise status.bad_request(text)
     merged: Object = _map(schema.lookup(kind), obj, patch)
     return copy(merged)
 
@@ -50,7 +53,7 @@ def _map(struct: StructSchema | None, target: Object, patch: Object) -> Object:
     if directive == "delete":
         return {}
     if directive not in (None, "merge"):
-        raise status.bad_request(f"unknown $patch type: {directive}")
+        raise status.bad_request(f"unknown patch type: {directive} in map: {go_text(patch)}")
     result = _retain(target, patch)
     orders = {k[len(SET_ELEMENT_ORDER) :]: v for k, v in patch.items() if k.startswith(SET_ELEMENT_ORDER)}
     removals = {
@@ -100,10 +103,13 @@ def _map_list(field: Field, present: list[Any], patch: list[Any], order: list[An
     if any(isinstance(p, dict) and p.get(PATCH) == "replace" for p in patch):
         return [p for p in patch if PATCH not in p]
     struct = struct_in(element_of(field))
+    wanted = _wanted(key, [p for p in patch if isinstance(p, dict) and p.get(PATCH) != "delete"], order)
+    if any(not isinstance(p, dict) for p in patch):
+        raise status.bad_request(f"list element types are not identical: [{go_text(present)} {go_text(patch)}]")
     result = list(present)
     for item in patch:
         if not isinstance(item, dict) or key not in item:
-            raise status.bad_request(f"map: {item} does not contain declared merge key: {key}")
+            raise status.bad_request(f"map: {go_text(item)} does not contain declared merge key: {key}")
         index = _find(result, key, item[key])
         if item.get(PATCH) == "delete":
             result = [r for r in result if r.get(key) != item[key]]
@@ -111,16 +117,58 @@ def _map_list(field: Field, present: list[Any], patch: list[Any], order: list[An
             result.append(_map(struct, {}, item))
         else:
             result[index] = _map(struct, result[index], item)
-    if order is None:
-        return result
-    wanted = [o.get(key) for o in order if isinstance(o, dict)]
     return _ordered(result, [r.get(key) for r in result], [p.get(key) for p in present], wanted)
 
 
 def _primitive_list(present: list[Any], patch: list[Any], *, order: list[Any] | None, removal: list[Any]) -> list[Any]:
     result = [p for p in present if p not in removal]
     result += [p for p in dict.fromkeys(patch) if p not in result]
-    return result if order is None else _ordered(result, result, present, order)
+    if not isinstance(order, list | None):
+        raise _no_list(order)
+    return _ordered(result, result, present, patch if order is None else order)
+
+
+def _wanted(key: str, patch: list[Any], order: Any) -> list[Any]:
+    """Merge keys in the order the client wants: $setElementOrder's, or that of the patch itself."""
+    listed = patch if order is None else order
+    if not isinstance(listed, list):
+        raise _no_list(listed)
+    for index, item in enumerate(listed):
+        if not isinstance(item, dict):
+            raise status.bad_request(f"value for key {index} is not a map")
+    keys = [item.get(key) for item in listed]
+    positions = [keys.index(p[key]) if p.get(key) in keys else -1 for p in patch if key in p]
+    if -1 in positions or positions != sorted(positions):
+        shown = (
+            f"The order in patch list:\n{go_text(patch)}\n doesn't match $setElementOrder list:\n{go_text(listed)}\n"
+        )
+        raise status.bad_request(shown)
+    return keys
+
+
+def _no_list(value: Any) -> status.ApiError:
+    return status.bad_request(f"expected a []interface {{}}, but received a {go_type(value)}")
+
+
+def go_type(value: Any) -> str:
+    """What Go calls the type of a decoded JSON value."""
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, int):
+        return "int64"
+    names = {float: "float64", str: "string", list: "slice", dict: "map"}
+    return names.get(type(value), "<nil>")
+
+
+def go_text(value: Any) -> str:
+    """A JSON value as Go's %v prints it."""
+    if isinstance(value, dict):
+        return "map[" + " ".join(f"{k}:{go_text(v)}" for k, v in sorted(value.items())) + "]"
+    if isinstance(value, list):
+        return "[" + " ".join(go_text(v) for v in value) + "]"
+    if value is None:
+        return "<nil>"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _find(items: Iterable[Any], key: str, value: Any) -> int | None:
@@ -128,13 +176,13 @@ def _find(items: Iterable[Any], key: str, value: Any) -> int | None:
 
 
 def _ordered(items: list[Any], keys: list[Any], before: list[Any], wanted: list[Any]) -> list[Any]:
-    """Items in the patch's order; those only the server has keep their place relative to their old neighbours."""
+    """Items in the wanted order; what only the server has goes before an item that it preceded, else to the end."""
     by_key = list(zip(keys, items, strict=True))
     listed = sorted((pair for pair in by_key if pair[0] in wanted), key=lambda pair: wanted.index(pair[0]))
     others = [pair for pair in by_key if pair[0] not in wanted]
     result: list[Any] = []
     for key, item in listed:
-        while others and _position(before, others[0][0]) < _position(before, key):
+        while others and key in before and _position(before, others[0][0]) < before.index(key):
             result.append(others.pop(0)[1])
         result.append(item)
     return result + [item for _, item in others]

@@ -52,6 +52,8 @@ def parse_body(body: bytes, content_type: str = JSON, *, kind: str = "") -> tupl
         value = _parse(body, content_type)
         if value is None and not body.strip():
             raise BodyError("unexpected end of JSON input")
+        if value is None:
+            return {}, []
         if not isinstance(value, dict):
             raise BodyError(f"json: cannot unmarshal {json_kind(value)} into Go value of type {_META_STRUCT}")
     except BodyError as error:

@@ -14,7 +14,7 @@ from labctl.api import kinds
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object
 from labctl.api.status import Cause
-from labctl.api.validation import endpoints, meta, pods, services, simple, workloads
+from labctl.api.validation import endpoints, meta, pods, policies, services, simple, workloads
 
 Check = Callable[[Object], list[Cause]]
 UpdateCheck = Callable[[Object, Object], list[Cause]]
@@ -28,6 +28,7 @@ _CREATE: dict[Kind, Check] = {
     kinds.REPLICA_SET: workloads.validate_replica_set,
     kinds.CONFIG_MAP: simple.validate_data,
     kinds.SECRET: simple.validate_data,
+    kinds.NETWORK_POLICY: policies.validate,
 }
 _UPDATE: dict[Kind, UpdateCheck] = {
     kinds.SERVICE: services.validate_update,
@@ -38,6 +39,14 @@ _UPDATE: dict[Kind, UpdateCheck] = {
     kinds.CONFIG_MAP: simple.validate_data_update,
     kinds.SECRET: simple.validate_data_update,
 }
+
+
+_STATUS: dict[Kind, UpdateCheck] = {
+    kinds.DEPLOYMENT: workloads.validate_status_update,
+    kinds.REPLICA_SET: workloads.validate_status_update,
+}
+# Kinds whose objects are looked at before the change is; it shows in the order of causes.
+_CHANGE_LAST = (kinds.DEPLOYMENT, kinds.REPLICA_SET, kinds.ENDPOINT_SLICE)
 
 
 def validate_create(kind: Kind, obj: Object) -> list[Cause]:
@@ -51,15 +60,14 @@ def validate_update(kind: Kind, new: Object, old: Object, subresource: str = "")
     """What is wrong with a changed object, or with the change."""
     causes = meta.validate_update(new, old)
     if subresource:
-        return causes
+        check = _STATUS.get(kind) if subresource == "status" else None
+        return causes + (check(new, old) if check else [])
+    if meta.changed(new, old):
+        causes += meta.validate(kind, new)
     change = _UPDATE.get(kind)
-    if change is not None:
-        causes += change(new, old)
-    if not meta.labels_changed(new, old):
-        known = set(meta.validate(kind, new))
-        causes += [c for c in _of_object(kind, new) if c not in known]
-    else:
-        causes += validate_create(kind, new)
+    of_change = change(new, old) if change else []
+    of_object = _of_object(kind, new)
+    causes += of_object + of_change if kind in _CHANGE_LAST else of_change + of_object
     return list(dict.fromkeys(causes))
 
 

@@ -37,6 +37,12 @@ def unsupported(path: str, value: Any, supported: Iterable[str]) -> Cause:
     return Cause("FieldValueNotSupported", f"Unsupported value: {show(value)}: supported values: {values}", path)
 
 
+def listed(path: str, value: Any, supported: Iterable[str]) -> Cause:
+    """FieldValueNotSupported with the values in an order of their own."""
+    values = ", ".join(show(s) for s in supported)
+    return Cause("FieldValueNotSupported", f"Unsupported value: {show(value)}: supported values: {values}", path)
+
+
 def forbidden(path: str, detail: str) -> Cause:
     """FieldValueForbidden."""
     return Cause("FieldValueForbidden", f"Forbidden: {detail}", path)
@@ -58,6 +64,20 @@ def address_complaints(text: str) -> list[str]:
         ipaddress.ip_address(text)
     except ValueError:
         return ["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"]
+    return []
+
+
+def cidr_complaints(text: str) -> list[str]:
+    """What is wrong with an address range (IsValidCIDR)."""
+    message = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
+    try:
+        network = ipaddress.ip_interface(text) if "/" in text else None
+    except ValueError:
+        return [message]
+    if network is None or not text.rpartition("/")[2].isdigit():
+        return [message]
+    if network.ip != network.network.network_address:
+        return ["must not have bits set beyond the prefix length"]
     return []
 
 

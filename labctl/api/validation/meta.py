@@ -9,9 +9,10 @@ from labctl.api import kinds, names
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object
 from labctl.api.status import Cause
-from labctl.api.validation.causes import all_invalid, invalid, required
+from labctl.api.validation.causes import all_invalid, forbidden, invalid, required
 
 _MAX_ANNOTATIONS_BYTES = 256 * 1024
+_IMMUTABLE = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
 _LABEL_NAMES = (kinds.SERVICE, kinds.NAMESPACE)
 _RBAC_GROUP = "rbac.authorization.k8s.io"
 
@@ -49,12 +50,39 @@ def labels(path: str, values: dict[str, str]) -> list[Cause]:
     return causes
 
 
+_OPERATORS = ("DoesNotExist", "Exists", "In", "NotIn")
+
+
+def label_selector(path: str, selector: Object) -> list[Cause]:
+    """A LabelSelector, which may be empty."""
+    causes = labels(f"{path}.matchLabels", selector.get("matchLabels") or {})
+    for index, expression in enumerate(selector.get("matchExpressions") or ()):
+        causes += _expression(f"{path}.matchExpressions[{index}]", expression)
+    return causes
+
+
+def _expression(path: str, expression: Object) -> list[Cause]:
+    operator, values = expression.get("operator", ""), expression.get("values") or []
+    causes: list[Cause] = []
+    if operator not in _OPERATORS:
+        causes.append(invalid(f"{path}.operator", operator, "not a valid selector operator"))
+    elif operator in ("In", "NotIn") and not values:
+        causes.append(required(f"{path}.values", "must be specified when `operator` is 'In' or 'NotIn'"))
+    elif operator in ("Exists", "DoesNotExist") and values:
+        causes.append(forbidden(f"{path}.values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"))
+    key = expression.get("key", "")
+    causes += all_invalid(f"{path}.key", key, names.qualified_name(key))
+    for index, value in enumerate(values):
+        causes += all_invalid(f"{path}.values[{index}]", value, names.label_value(value))
+    return causes
+
+
 def validate_update(new: Object, old: Object) -> list[Cause]:
     """What an update of metadata may not do."""
     before, after = old["metadata"], new["metadata"]
     causes = [
         invalid(f"metadata.{name}", after.get(name), "field is immutable")
-        for name in ("name", "namespace", "uid", "creationTimestamp")
+        for name in _IMMUTABLE
         if after.get(name) != before.get(name)
     ]
     added = set(after.get("finalizers") or ()) - set(before.get("finalizers") or ())
@@ -64,7 +92,7 @@ def validate_update(new: Object, old: Object) -> list[Cause]:
     return causes
 
 
-def labels_changed(new: Object, old: Object) -> bool:
+def changed(new: Object, old: Object) -> bool:
     """Whether anything that `validate` looks at has changed: stored objects need no second look."""
     watched = ("labels", "annotations", "ownerReferences", "generateName")
     return any(new["metadata"].get(k) != old["metadata"].get(k) for k in watched)

@@ -12,7 +12,6 @@ from labctl.api.validation import meta, pods
 from labctl.api.validation.causes import all_invalid, forbidden, invalid, required, unsupported
 
 _STRATEGIES = ("Recreate", "RollingUpdate")
-_OPERATORS = ("DoesNotExist", "Exists", "In", "NotIn")
 
 
 def validate_deployment(deployment: Object) -> list[Cause]:
@@ -44,6 +43,40 @@ def validate_update(new: Object, old: Object) -> list[Cause]:
     return []
 
 
+_COUNTS = (
+    "observedGeneration",
+    "replicas",
+    "fullyLabeledReplicas",
+    "updatedReplicas",
+    "readyReplicas",
+    "availableReplicas",
+    "unavailableReplicas",
+    "terminatingReplicas",
+    "collisionCount",
+)
+
+
+def validate_status_update(new: Object, old: Object) -> list[Cause]:
+    """The counts of a Deployment's or ReplicaSet's status must make sense together."""
+    after, before = new.get("status") or {}, old.get("status") or {}
+    causes = [
+        invalid(f"status.{name}", after[name], "must be greater than or equal to 0")
+        for name in _COUNTS
+        if after.get(name, 0) < 0
+    ]
+    for name in ("fullyLabeledReplicas", "updatedReplicas", "readyReplicas", "availableReplicas"):
+        of_kind = name != ("fullyLabeledReplicas" if new["kind"] == "Deployment" else "updatedReplicas")
+        if of_kind and after.get(name, 0) > after.get("replicas", 0):
+            causes.append(invalid(f"status.{name}", after.get(name, 0), "cannot be greater than status.replicas"))
+    available = after.get("availableReplicas", 0)
+    if available > after.get("readyReplicas", 0):
+        causes.append(invalid("status.availableReplicas", available, "cannot be greater than readyReplicas"))
+    collisions = after.get("collisionCount", 0)
+    if before.get("collisionCount", 0) > collisions:
+        causes.append(invalid("status.collisionCount", collisions, "cannot be decremented"))
+    return causes
+
+
 def _replicas(spec: Object) -> list[Cause]:
     replicas = spec.get("replicas", 0)
     return [invalid("spec.replicas", replicas, "must be greater than or equal to 0")] if replicas < 0 else []
@@ -52,33 +85,10 @@ def _replicas(spec: Object) -> list[Cause]:
 def _selector(path: str, selector: Object | None) -> list[Cause]:
     if selector is None:
         return [required(path)]
-    causes: list[Cause] = []
-    for key, value in (selector.get("matchLabels") or {}).items():
-        causes += all_invalid(f"{path}.matchLabels", key, names.qualified_name(key))
-        causes += all_invalid(f"{path}.matchLabels", value, names.label_value(value))
-    for index, expression in enumerate(selector.get("matchExpressions") or ()):
-        causes += _expression(f"{path}.matchExpressions[{index}]", expression)
+    causes = meta.label_selector(path, selector)
     if not selector.get("matchLabels") and not selector.get("matchExpressions"):
         causes.append(invalid(path, selector, "empty selector is invalid for deployment"))
     return causes
-
-
-def _expression(path: str, expression: Object) -> list[Cause]:
-    operator, values = expression.get("operator", ""), expression.get("values") or []
-    causes: list[Cause] = []
-    if operator not in _OPERATORS:
-        causes.append(
-            Cause(
-                "FieldValueInvalid", f'Invalid value: "{operator}": not a valid selector operator', f"{path}.operator"
-            )
-        )
-    elif operator in ("In", "NotIn") and not values:
-        causes.append(required(f"{path}.values", "must be specified when `operator` is 'In' or 'NotIn'"))
-    elif operator in ("Exists", "DoesNotExist") and values:
-        causes.append(forbidden(f"{path}.values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"))
-    return causes + all_invalid(
-        f"{path}.key", expression.get("key", ""), names.qualified_name(expression.get("key", ""))
-    )
 
 
 def _template(spec: Object) -> list[Cause]:
