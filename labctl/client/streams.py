@@ -20,6 +20,7 @@ from wsproto.events import (
     AcceptConnection,
     BytesMessage,
     CloseConnection,
+    Event,
     Ping,
     RejectConnection,
     RejectData,
@@ -35,6 +36,8 @@ from labctl.errors import LabctlError
 STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
 PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 _CHUNK = 1 << 16
+_HIGH_WATER = 1 << 20
+_FAILURES = (1002, 1003, 1007, 1008, 1009, 1010, 1011)  # close codes of RFC 6455, 7.4.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,35 +51,39 @@ class Message:
 class Channels:
     """One open WebSocket. Raises ApiError when the server refuses, LabctlError when the connection breaks.
 
-    `open` shakes hands; `messages()` yields what comes, and calls `on_input` with any extra file object that became
-    readable meanwhile (standard input, a signal pipe).
+    `messages()` yields what comes, and calls `on_input` of any watched file descriptor that became readable meanwhile
+    (standard input, a signal pipe). While more than _HIGH_WATER bytes wait to be sent, inputs are not read: what is written
+    to a process that writes as much (`cat`) can neither pile up here nor keep us from reading.
     """
 
-    def __init__(
-        self, connection: socket.socket, protocol: WSConnection, subprotocol: str, early: list[Message]
-    ) -> None:
+    def __init__(self, connection: socket.socket, handshake: Handshake) -> None:
         self._socket = connection
-        self._websocket = protocol
-        self.subprotocol = subprotocol
-        self._early = early
+        self._websocket = handshake.websocket
+        self.subprotocol = handshake.subprotocol
+        self._received: list[Message] = []
         self._partial = bytearray()
+        self._outgoing = bytearray()
+        self._is_open = True
+        self._early = handshake.early
+        self._is_read_held_up = False  # TLS wants to write before it can read on
         self._selector = selectors.DefaultSelector()
         self._inputs: dict[int, Callable[[], None]] = {}
+        self._are_inputs_paused = False
         connection.setblocking(False)
         self._selector.register(connection, selectors.EVENT_READ)
 
     def watch(self, fd: int, on_input: Callable[[], None]) -> None:
-        """Call `on_input` whenever this file descriptor is readable."""
-        self._inputs[fd] = on_input
+        """Call `on_input` whenever this file descriptor is readable. Raises PermissionError for regular files."""
         self._selector.register(fd, selectors.EVENT_READ)
+        self._inputs[fd] = on_input
 
     def unwatch(self, fd: int) -> None:
         """Stop doing so."""
-        if self._inputs.pop(fd, None) is not None:
+        if self._inputs.pop(fd, None) is not None and not self._are_inputs_paused:
             self._selector.unregister(fd)
 
     def send(self, channel: int, data: bytes) -> None:
-        """Write to a channel."""
+        """Write to a channel, as soon as the server takes it."""
         self._write(self._websocket.send(BytesMessage(bytes([channel]) + data)))
 
     def end_input(self) -> None:
@@ -90,105 +97,158 @@ class Channels:
 
     def messages(self) -> Iterator[Message]:
         """What the server sends, until it closes."""
-        yield from self._early
+        for event in self._early:
+            self._take(event)
         while True:
-            ready = {key.fd for key, _ in self._selector.select()}
-            for fd in ready & set(self._inputs):
-                self._inputs[fd]()
-            if self._socket.fileno() in ready:
-                received = self._read()
-                if received is None:
-                    return
-                yield from received
+            self._read()  # before waiting: TLS may have decrypted more than was asked for
+            received, self._received = self._received, []
+            yield from received
+            if not self._is_open:
+                return
+            self._wait()
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection; what was not sent yet is dropped."""
         with contextlib.suppress(OSError, LabctlError, LocalProtocolError):  # it may be closed already
-            self._write(self._websocket.send(CloseConnection(code=1000)))
+            if not self._outgoing:
+                self._write(self._websocket.send(CloseConnection(code=1000)))
         self._selector.close()
         self._socket.close()
 
-    def _read(self) -> list[Message] | None:
-        """The messages that have arrived; None when the server is done."""
-        found: list[Message] = []
-        while True:
+    def _wait(self) -> None:
+        """Until something can be read or written; what can be is done, but for the socket's reading."""
+        wanted = selectors.EVENT_READ
+        if self._outgoing or self._is_read_held_up:
+            wanted |= selectors.EVENT_WRITE
+        self._selector.modify(self._socket, wanted)
+        self._pause_inputs(len(self._outgoing) > _HIGH_WATER)
+        ready = [key.fd for key, _ in self._selector.select()]
+        if self._outgoing:
+            self._flush()
+        for fd in ready:
+            if on_input := self._inputs.get(fd):
+                on_input()
+
+    def _pause_inputs(self, pause: bool) -> None:
+        if pause == self._are_inputs_paused:
+            return
+        self._are_inputs_paused = pause
+        for fd in self._inputs:
+            if pause:
+                self._selector.unregister(fd)
+            else:
+                self._selector.register(fd, selectors.EVENT_READ)
+
+    def _read(self) -> None:
+        """Take what has arrived, up to _HIGH_WATER: what is read is printed before more is."""
+        taken = 0
+        while self._is_open and taken < _HIGH_WATER:
+            self._is_read_held_up = False
             try:
                 data = self._socket.recv(_CHUNK)
             except (ssl.SSLWantReadError, BlockingIOError):
-                return found
-            except ssl.SSLWantWriteError:  # a key update; the next select sorts it out
-                return found
+                return
+            except ssl.SSLWantWriteError:
+                self._is_read_held_up = True
+                return
             except OSError as error:
                 raise LabctlError(f"the connection to the pod broke: {error}") from error
-            self._websocket.receive_data(data or None)
-            try:
-                for event in self._websocket.events():
-                    if isinstance(event, BytesMessage):
-                        self._collect(event, found)
-                    elif isinstance(event, Ping):
-                        self._write(self._websocket.send(event.response()))
-                    elif isinstance(event, CloseConnection):
-                        return found or None
-                    elif isinstance(event, TextMessage):
-                        raise LabctlError("the server sent text where channels were agreed on")
-            except RemoteProtocolError as error:
-                raise LabctlError(f"the server broke the WebSocket protocol: {error}") from error
+            taken += len(data)
             if not data:
-                return found or None
+                self._is_open = False
+            try:
+                self._websocket.receive_data(data or None)
+                for event in self._websocket.events():
+                    self._take(event)
+            except (LocalProtocolError, RemoteProtocolError) as error:
+                raise LabctlError(f"the server broke the WebSocket protocol: {error}") from error
 
-    def _collect(self, event: BytesMessage, found: list[Message]) -> None:
-        self._partial += event.data
-        if event.message_finished:
-            if self._partial:
-                found.append(Message(self._partial[0], bytes(self._partial[1:])))
-            self._partial.clear()
+    def _take(self, event: Event) -> None:
+        if isinstance(event, BytesMessage):
+            self._partial += event.data
+            if event.message_finished:
+                if self._partial:
+                    self._received.append(Message(self._partial[0], bytes(self._partial[1:])))
+                self._partial.clear()
+        elif isinstance(event, Ping):
+            self._write(self._websocket.send(event.response()))
+        elif isinstance(event, CloseConnection):
+            self._is_open = False
+            if event.code in _FAILURES:
+                raise LabctlError(f"the server broke off: {event.reason or f'WebSocket code {event.code}'}")
+        elif isinstance(event, TextMessage):
+            raise LabctlError("the server sent text where channels were agreed on")
 
     def _write(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
+        self._outgoing += data
+        self._flush()
+
+    def _flush(self) -> None:
+        while self._outgoing:
             try:
-                view = view[self._socket.send(view) :]
-            except (ssl.SSLWantWriteError, BlockingIOError):
-                with selectors.DefaultSelector() as waiting:
-                    waiting.register(self._socket, selectors.EVENT_WRITE)
-                    waiting.select()
+                # A copy, because the buffer may not be resized while it is lent out.
+                sent = self._socket.send(bytes(self._outgoing[:_CHUNK]))
+            except (ssl.SSLWantWriteError, ssl.SSLWantReadError, BlockingIOError):
+                return
             except OSError as error:
                 raise LabctlError(f"the connection to the pod broke: {error}") from error
+            del self._outgoing[:sent]
+
+
+class Handshake:
+    """A WebSocket being opened: bytes in, until it is `accepted`. Raises ApiError when the server says no."""
+
+    def __init__(self, *, host: str, path: str, query: Iterable[tuple[str, str]], headers: Mapping[str, str]) -> None:
+        self.websocket = WSConnection(ConnectionType.CLIENT)
+        self.early: list[Event] = []  # what came in one packet with the acceptance
+        self.subprotocol = ""
+        self.is_accepted = False
+        self._refusal = 0
+        self._body = b""
+        extra = [(k.encode(), v.encode()) for k, v in headers.items()]
+        target = f"{path}?{urlencode(list(query))}"
+        self.request = self.websocket.send(
+            Request(host=host, target=target, subprotocols=list(PROTOCOLS), extra_headers=extra)
+        )
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes of the server; none means that it closed."""
+        try:
+            self.websocket.receive_data(data or None)
+            for event in self.websocket.events():
+                self._take(event)
+        except RemoteProtocolError as error:
+            raise LabctlError(f"the server does not speak WebSocket here: {error}") from error
+        if not data and not self.is_accepted:
+            raise LabctlError("the server closed the connection before it answered")
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, AcceptConnection):
+            self.is_accepted, self.subprotocol = True, event.subprotocol or PROTOCOLS[1]
+        elif isinstance(event, RejectConnection):
+            self._refusal = event.status_code
+            if not event.has_body:
+                raise _refused(self._refusal, b"")
+        elif isinstance(event, RejectData):
+            self._body += bytes(event.data)
+            if event.body_finished:
+                raise _refused(self._refusal, self._body)
+        else:
+            self.early.append(event)
 
 
 def open_channels(
     connection: socket.socket, *, host: str, path: str, query: Iterable[tuple[str, str]], headers: Mapping[str, str]
 ) -> Channels:
     """Shake hands over a connected (TLS) socket. Raises ApiError when the server says no."""
-    websocket = WSConnection(ConnectionType.CLIENT)
-    extra = [(k.encode(), v.encode()) for k, v in headers.items()]
-    target = f"{path}?{urlencode(list(query))}"
-    request = Request(host=host, target=target, subprotocols=list(PROTOCOLS), extra_headers=extra)
-    connection.sendall(websocket.send(request))
-    refusal: RejectConnection | None = None
-    body = b""
-    early: list[Message] = []
-    accepted: AcceptConnection | None = None
-    while accepted is None:
-        data = connection.recv(_CHUNK)
-        try:
-            websocket.receive_data(data or None)
-            for event in websocket.events():
-                if isinstance(event, AcceptConnection):
-                    accepted = event
-                elif isinstance(event, BytesMessage) and event.data:
-                    early.append(Message(event.data[0], bytes(event.data[1:])))
-                elif isinstance(event, RejectConnection):
-                    refusal = event
-                elif isinstance(event, RejectData):
-                    body += bytes(event.data)
-                if refusal is not None and (not refusal.has_body or getattr(event, "body_finished", False)):
-                    raise _refused(refusal.status_code, body)
-        except RemoteProtocolError as error:
-            raise LabctlError(f"the server does not speak WebSocket here: {error}") from error
-        if not data:
-            raise LabctlError("the server closed the connection before it answered")
-    return Channels(connection, websocket, accepted.subprotocol or PROTOCOLS[1], early)
+    handshake = Handshake(host=host, path=path, query=query, headers=headers)
+    try:
+        connection.sendall(handshake.request)
+        while not handshake.is_accepted:
+            handshake.receive(connection.recv(_CHUNK))
+    except OSError as error:
+        raise LabctlError(f"the server did not answer: {error}") from error
+    return Channels(connection, handshake)
 
 
 def _refused(code: int, body: bytes) -> LabctlError:
