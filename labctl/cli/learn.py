@@ -44,7 +44,10 @@ def lesson(
     with stage.outside_hosts(name) as outside, kubeconfig_of(context_of(name)) as path:
         environment = {**os.environ, "KUBECONFIG": path, "LABCTL_NAME": name}
         environment["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-        changes = {"kubectl ": f"{client} ", player.OUTSIDE: outside}
+        port = stage.free_port(player.PORT)
+        if port != player.PORT:
+            _write(f"Port {player.PORT} of this machine is taken: the lesson uses {port} instead.\n\n")
+        changes = {"kubectl ": f"{client} ", player.OUTSIDE: outside, str(player.PORT): str(port)}
         summary = player.play(chapter, environment=environment, write=_write, changes=changes)
     raise typer.Exit(1 if summary.failed else 0)
 

@@ -105,8 +105,18 @@ def _one(
 
 
 def free_port(wanted: int | None) -> int:
-    """A free TCP port on the host's loopback: the one asked for, else 6443 or the next. Raises MissingPrerequisite."""
-    for port in [wanted] if wanted else range(6443, 6543):
+    """A free TCP port for the API server: the one asked for, else 6443 or the next. Raises MissingPrerequisite."""
+    port = first_free_port([wanted] if wanted else range(6443, 6543))
+    if port is None:
+        raise MissingPrerequisite(
+            f"port {wanted or '6443 to 6542'} on 127.0.0.1 is taken", hint="choose another with labctl up --port PORT"
+        )
+    return port
+
+
+def first_free_port(ports: Iterable[int]) -> int | None:
+    """The first TCP port that nobody holds on the host's loopback."""
+    for port in ports:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -114,6 +124,4 @@ def free_port(wanted: int | None) -> int:
             except OSError:
                 continue
             return port
-    raise MissingPrerequisite(
-        f"port {wanted or '6443 to 6542'} on 127.0.0.1 is taken", hint="choose another with labctl up --port PORT"
-    )
+    return None

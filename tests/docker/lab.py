@@ -88,6 +88,12 @@ class Lab:
         """Run the docker client."""
         return self.run("docker", *args, check=check)
 
+    @property
+    def pod_cidr(self) -> str:
+        """The range of this lab's pods: another one than usual when there are other labs."""
+        network = f"labctl-{self.name}-pods"
+        return self.docker("network", "inspect", network, "--format", "{{(index .IPAM.Config 0).Subnet}}").out.strip()
+
     def containers(self, *filters: str) -> list[str]:
         """Names of this lab's containers."""
         args = [a for f in (f"label=labctl.lab={self.name}", *filters) for a in ("--filter", f)]

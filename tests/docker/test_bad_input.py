@@ -65,7 +65,7 @@ def test_exec_into_a_pod_that_is_not_there_or_not_running(ns: Lab) -> None:
 
 def test_a_colliding_range_is_named_before_anything_is_created(lab: Lab, tmp_path: Path) -> None:
     other = Lab(f"{lab.name}-clash", tmp_path, lab.kubectl_path)
-    refused = other.labctl("up", "--pod-cidr", "10.244.0.0/16", check=False)
+    refused = other.labctl("up", "--pod-cidr", lab.pod_cidr, check=False)
     assert refused.code != 0
-    assert "10.244.0.0/16" in refused.err + refused.out
+    assert lab.pod_cidr in refused.err + refused.out
     assert other.containers() == []

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from labctl.lab.networks import first_free_port
 from tests.docker.lab import Lab, Result, eventually
 
 pytestmark = pytest.mark.docker
@@ -47,7 +48,7 @@ apiVersion: v1
 kind: Service
 metadata: {name: numbers-web}
 spec:
-  ports: [{port: 8080, targetPort: 80}]
+  ports: [{port: PORT, targetPort: 80}]
   selector: {app: numbers-web}
   type: LoadBalancer
 """
@@ -114,11 +115,14 @@ def test_the_chapter_from_first_deployment_to_name_resolution(lab: Lab, client: 
     assert re.fullmatch(r"\d+\n?", number)
 
     # 3-2 LoadBalancer
-    assert client("apply", "-f", "-", stdin=WEB_SERVICE).out == "service/numbers-web created\n"
+    port = first_free_port(range(8080, 8180))
+    assert (
+        client("apply", "-f", "-", stdin=WEB_SERVICE.replace("PORT", str(port))).out == "service/numbers-web created\n"
+    )
     eventually(lambda: "localhost" in client("get", "svc", "numbers-web").out)
     row = table(client("get", "svc", "numbers-web").out)[1]
-    assert row[1] == "LoadBalancer" and row[3] == "localhost" and re.fullmatch(r"8080:3\d{4}/TCP", row[4])
-    page = lab.run("curl", "-sS", "-m", "5", "http://localhost:8080")
+    assert row[1] == "LoadBalancer" and row[3] == "localhost" and re.fullmatch(rf"{port}:3\d{{4}}/TCP", row[4])
+    page = lab.run("curl", "-sS", "-m", "5", f"http://localhost:{port}")
     assert page.code == 0 and "<button" in page.out.lower()
 
     # 3-3 ExternalName: the CNAME is what a lookup shows; its target is a stand-in where the internet is out of reach

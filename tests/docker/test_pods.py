@@ -109,7 +109,8 @@ def test_an_image_that_cannot_be_had_is_told_in_kubernetes_words(ns: Lab) -> Non
     assert any("no.such.registry.invalid/nothing:1" in m and "ailed to pull" in m for m in messages)
     name = next(iter(pods(ns, "none")))
     refused = ns.exec(name, "true", check=False)
-    assert refused.code == 1 and refused.err.startswith("error: ")
+    assert (refused.code, refused.err) == (1, 'error: unable to upgrade connection: container not found ("main")\n')
+    assert ns.labctl("exec", "-n", ns.namespace, name, "--", "true", check=False).err == refused.err
 
 
 def test_config_maps_secrets_and_the_service_account_reach_the_container(ns: Lab) -> None:

@@ -1,6 +1,7 @@
 """Playing a lesson: print the command, run it, compare what it says, count.
 
-A lesson is a folder with `lesson.yaml` and manifests. A step has a `say` text, a `run` command (words of kubectl, or a shell
+A lesson is a folder with `lesson.yaml` and manifests. Its `leftovers` command removes what a lesson that was broken off has
+left; it is shown only when there was something. A step has a `say` text, a `run` command (words of kubectl, or a shell
 command), and what to expect: `expect` (a regular expression for the whole output), `within` (seconds to wait for it), `code`.
 """
 
@@ -20,6 +21,8 @@ from labctl.errors import LabctlError, UsageError
 FOLDER = Path(__file__).parent
 OUTSIDE = "192.168.123.234"
 """The host outside the cluster, as the chapter writes it; a lab beside another one has another LAN."""
+PORT = 8080
+"""The load balancer's port; another one when somebody on this machine holds it."""
 _PAUSE_S, _LONGEST_S = 0.1, 60.0
 
 
@@ -55,15 +58,24 @@ def names() -> list[str]:
     return sorted(p.parent.name for p in FOLDER.glob("*/lesson.yaml"))
 
 
-def load(name: str) -> tuple[str, list[Step]]:
-    """Title and steps of a lesson. Raises UsageError for an unknown one."""
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """A lesson's text."""
+
+    title: str
+    leftovers: Step
+    steps: Sequence[Step]
+
+
+def load(name: str) -> Lesson:
+    """A lesson by name. Raises UsageError for an unknown one."""
     import yaml
 
     path = FOLDER / name / "lesson.yaml"
     if not path.is_file():
         raise UsageError(f'there is no lesson "{name}"', hint=f"lessons: {', '.join(names())}")
     data: dict[str, Any] = yaml.safe_load(path.read_text())
-    return data["title"], [Step(**step) for step in data["steps"]]
+    return Lesson(data["title"], Step(data["leftovers"]), [Step(**step) for step in data["steps"]])
 
 
 def play(
@@ -71,10 +83,11 @@ def play(
 ) -> Summary:
     """Play a lesson against the current context. `changes` are made to the texts of all steps and manifests first:
     another client, another address of the lab's LAN."""
-    title, steps = load(name)
+    lesson = load(name)
     with tempfile.TemporaryDirectory(prefix="labctl-lesson-") as folder:
         _copy(FOLDER / name, Path(folder), changes or {})
-        return _play(title, [_changed(s, changes or {}) for s in steps], Path(folder), environment, write)
+        leftovers, *steps = (_changed(s, changes or {}) for s in (lesson.leftovers, *lesson.steps))
+        return _play(Lesson(lesson.title, leftovers, steps), Path(folder), environment, write)
 
 
 def _copy(lesson: Path, folder: Path, changes: Mapping[str, str]) -> None:
@@ -97,12 +110,12 @@ def _changed(step: Step, changes: Mapping[str, str]) -> Step:
     )
 
 
-def _play(
-    title: str, steps: Sequence[Step], folder: Path, environment: Mapping[str, str], write: Callable[[str], None]
-) -> Summary:
-    write(f"{title}\n")
+def _play(lesson: Lesson, folder: Path, environment: Mapping[str, str], write: Callable[[str], None]) -> Summary:
+    write(f"{lesson.title}\n")
+    if removed := perform(lesson.leftovers, folder=folder, environment=environment).output:
+        write(f"\n# An earlier lesson was broken off; removing what it left.\n$ {lesson.leftovers.run}\n{removed}")
     passed = failed = 0
-    for step in steps:
+    for step in lesson.steps:
         if step.say:
             write(f"\n# {step.say}\n")
         write(f"$ {step.run}\n")

@@ -1,12 +1,14 @@
-"""What a lesson needs around the cluster: hosts on the lab's LAN, there while it is played."""
+"""What a lesson needs around the cluster: hosts on the lab's LAN, there while it is played, and a free port."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from labctl.errors import UsageError
-from labctl.lab import engine, outside, plan, record
+from labctl.errors import MissingPrerequisite, UsageError
+from labctl.lab import engine, networks, outside, plan, record
+
+_NEARBY = 20
 
 
 @contextmanager
@@ -28,3 +30,13 @@ def outside_hosts(name: str) -> Iterator[str]:
     finally:
         for hostname in hosts:
             outside.stop(client, lab.config, hostname=hostname)
+
+
+def free_port(wanted: int) -> int:
+    """The lesson's port of the host or, when somebody holds that, one nearby. Raises MissingPrerequisite."""
+    port = networks.first_free_port(range(wanted, wanted + _NEARBY))
+    if port is None:
+        raise MissingPrerequisite(
+            f"the ports {wanted} to {wanted + _NEARBY - 1} on 127.0.0.1 are all taken", hint="free one of them"
+        )
+    return port
