@@ -182,4 +182,4 @@ def _full_name(pod: Object) -> str:
 
 
 def _refuse(why: str) -> NoReturn:
-    raise status.internal(f"unable to upgrade connection: {why}")
+    raise status.KubeletError(why)

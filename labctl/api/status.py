@@ -50,6 +50,13 @@ class ApiError(LabctlError):
         return status
 
 
+class KubeletError(ApiError):
+    """500 in a kubelet's own words: plain text, which the API server passes on, and not a Status."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(500, "InternalError", message)
+
+
 def from_status(status: Object) -> ApiError:
     """The error that a Status object stands for."""
     return ApiError(

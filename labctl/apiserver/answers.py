@@ -6,12 +6,12 @@ import gzip
 from collections.abc import Iterable
 
 import orjson
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from labctl.api import conversion, tables
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object
-from labctl.api.status import ApiError
+from labctl.api.status import ApiError, KubeletError
 from labctl.apiserver.listing import Page
 from labctl.apiserver.requests import Accept
 
@@ -39,7 +39,9 @@ def answer(data: object, *, code: int = 200, warnings: Iterable[str] = (), accep
 
 
 def failure(error: ApiError, warnings: Iterable[str] = ()) -> Response:
-    """A Status with its HTTP code."""
+    """A Status with its HTTP code; a kubelet's refusal as the kubelet words it."""
+    if isinstance(error, KubeletError):
+        return PlainTextResponse(error.message, error.code)
     response = answer(error.status(), code=error.code, warnings=warnings)
     if error.code == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="kubernetes-master"'

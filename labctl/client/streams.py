@@ -30,7 +30,6 @@ from wsproto.events import (
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from labctl.api import status
-from labctl.api.objects import Object
 from labctl.errors import LabctlError
 
 STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
@@ -256,10 +255,9 @@ def _refused(code: int, body: bytes) -> LabctlError:
         found = json.loads(body)
     except ValueError:
         found = {}
-    given: Object = (
-        found if isinstance(found, dict) and found.get("message") else {"message": body.decode(errors="replace")}
-    )
-    return status.from_status({"code": code, **given})
+    if isinstance(found, dict) and found.get("message"):
+        return status.from_status({"code": code, **found})
+    return LabctlError(f"unable to upgrade connection: {body.decode(errors='replace') or code}")
 
 
 def connect(server: str, context: ssl.SSLContext | None, *, timeout_s: float = 30.0) -> tuple[socket.socket, str]:

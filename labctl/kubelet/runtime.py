@@ -74,7 +74,7 @@ class Runtime:
     def _running(self, pod: Object, container: str, otherwise: str) -> Instance:
         current = self._state(pod).instances.current(container)
         if current is None or not current.is_running:
-            raise status.internal(f"unable to upgrade connection: {otherwise}")
+            raise status.KubeletError(otherwise)
         return current
 
     async def logs(self, pod: Object, options: LogQuery) -> AsyncIterator[bytes]:

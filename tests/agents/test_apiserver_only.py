@@ -73,7 +73,7 @@ async def test_exec_and_attach_answer_like_a_kubelet_without_the_container() -> 
     runtime = HollowRuntime()
     with pytest.raises(ApiError) as exec_refusal:
         await runtime.exec(POD, "app", ["ls"], stdin=False, tty=False)
-    assert exec_refusal.value.message.endswith('unable to upgrade connection: container not found ("app")')
+    assert exec_refusal.value.message.endswith('container not found ("app")')
     with pytest.raises(ApiError) as attach_refusal:
         await runtime.attach(POD, "app", stdin=False, tty=False)
     assert attach_refusal.value.message.endswith("container app not found in pod web_shop")

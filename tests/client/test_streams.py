@@ -254,7 +254,10 @@ def test_a_refusal_in_plain_text_keeps_its_text() -> None:
         server.next()
         server.say(RejectConnection(status_code=400, has_body=True), RejectData(b"container not found"))
 
-    with served(script) as connection, pytest.raises(ApiError, match="container not found"):
+    with (
+        served(script) as connection,
+        pytest.raises(LabctlError, match=r"^unable to upgrade connection: container not found$"),
+    ):
         opened(connection)
 
 
