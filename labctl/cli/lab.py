@@ -41,7 +41,8 @@ def up(
         ProxyMode | None, typer.Option(help="How nodes program Services (iptables); also of a lab that runs.")
     ] = None,
     dns_upstream: Annotated[
-        list[str] | None, typer.Option(help="Resolver for names outside the cluster; none unless given.")
+        list[str] | None,
+        typer.Option(help="Resolver for names outside the cluster, 'host' for this machine's own, or none (default)."),
     ] = None,
 ) -> None:
     """Start a lab, or repair what is missing of it; ends when DNS answers a pod.
@@ -59,7 +60,7 @@ def up(
         lan_cidr=lan_cidr,
         api_port=port,
         proxy_mode=proxy_mode.value if proxy_mode else None,
-        dns_upstreams=tuple(dns_upstream or ()),
+        dns_upstreams=tuple(dns_upstream) if dns_upstream else None,
     )
     started = lab_up.up(options, reporter())
     typer.echo(f'Lab "{name}" works ({started.seconds:.1f} s). kubectl context: {started.context}')
@@ -91,16 +92,23 @@ def doctor(name: Name = DEFAULT) -> None:
     raise typer.Exit(3 if any(c.verdict == "failed" for c in checks) else 0)
 
 
-def down(name: Name = DEFAULT) -> None:
+def down(
+    name: Name = DEFAULT,
+    images: Annotated[
+        bool, typer.Option("--images", help="Also the images built for labs, unless there are other labs.")
+    ] = False,
+) -> None:
     """Remove everything of a lab and only that; lists what it removed and checks that nothing is left."""
     from labctl.cli.progress import reporter
     from labctl.lab import down as lab_down
 
-    removed = lab_down.down(name, reporter())
+    removed = lab_down.down(name, reporter(), images=images)
     for container in removed.found.containers:
         typer.echo(f"removed container {container.name}")
     for network in removed.found.networks:
         typer.echo(f"removed network {network}")
     for volume in removed.found.volumes:
         typer.echo(f"removed volume {volume}")
+    for image in removed.images:
+        typer.echo(f"removed image {image}")
     typer.echo(f'Nothing of lab "{name}" is left ({removed.seconds:.1f} s).')

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from labctl.client import kubeconfig
 from labctl.errors import LabctlError
 from labctl.lab import engine, leftovers
+from labctl.lab.images import recipes
+from labctl.lab.images.docker import ImageStore
 from labctl.lab.leftovers import Found
 from labctl.lab.paths import StateFolder, checked_name, context_of
 from labctl.lab.progress import Report, step
+
+if TYPE_CHECKING:
+    import docker
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +25,14 @@ class Removed:
 
     found: Found
     seconds: float
+    images: tuple[str, ...] = ()
 
 
-def down(name: str, report: Report) -> Removed:
-    """Remove a lab. Raises LabctlError when anything with its label is left."""
+def down(name: str, report: Report, *, images: bool = False) -> Removed:
+    """Remove a lab and, when asked, the images built for labs, unless there are other labs.
+
+    Raises LabctlError when anything with the lab's label is left.
+    """
     started = time.monotonic()
     client = engine.connect()
     folder = StateFolder.of(checked_name(name))
@@ -42,4 +52,16 @@ def down(name: str, report: Report) -> Removed:
         kubeconfig.remove_context(context_of(name), previous=folder.previous_context)
         folder.remove()
         say(f"nothing carries the label of lab {name}")
-    return Removed(removed, time.monotonic() - started)
+    unused = _remove_images(client, report) if images else ()
+    return Removed(removed, time.monotonic() - started, unused)
+
+
+def _remove_images(client: docker.DockerClient, report: Report) -> tuple[str, ...]:
+    with step(report, "removing images") as say:
+        if others := leftovers.labs(client):
+            say(f"kept for lab {', '.join(others)}")
+            return ()
+        store = ImageStore(client)
+        gone = store.remove(store.of_repository(*recipes.built()))
+        say(f"{len(gone)} images")
+    return tuple(gone)

@@ -56,6 +56,13 @@ def find(client: docker.DockerClient, name: str) -> Found:
     )
 
 
+def labs(client: docker.DockerClient) -> list[str]:
+    """Names of all labs that have a container, running or not."""
+    with engine.translated("asking Docker for labs"):
+        containers = client.api.containers(all=True, filters={"label": LABEL_LAB})
+    return sorted({c["Labels"][LABEL_LAB] for c in containers})
+
+
 def _container(entry: dict[str, Any]) -> Container:
     labels = entry.get("Labels") or {}
     return Container(

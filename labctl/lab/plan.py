@@ -14,7 +14,7 @@ from typing import Literal
 
 from labctl.config import Credentials, LabConfig, NodeConfig
 from labctl.errors import UsageError
-from labctl.lab import paths
+from labctl.lab import paths, resolvers
 
 MAX_NODES = 50
 OUTSIDE_HOST = 234  # the chapter's 192.168.123.234
@@ -34,7 +34,7 @@ class UpOptions:
     service_cidr: str = "10.96.0.0/12"
     api_port: int | None = None
     proxy_mode: Literal["iptables", "nftables"] | None = None
-    dns_upstreams: tuple[str, ...] = ()
+    dns_upstreams: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +67,9 @@ def checked(options: UpOptions) -> UpOptions:
     _network("--service-cidr", options.service_cidr, longest=24, why="every Service has an address in it")
     if options.api_port is not None and not 1 <= options.api_port <= 65535:
         raise UsageError(f"--port {options.api_port} is no port", hint="choose one from 1024 to 65535")
-    for upstream in options.dns_upstreams:
-        try:
-            ipaddress.ip_address(
-                upstream.removeprefix("[").split("]")[0] if "[" in upstream else upstream.split(":")[0]
-            )
-        except ValueError:
-            raise UsageError(
-                f'--dns-upstream "{upstream}" is no address', hint="such as 1.1.1.1 or 1.1.1.1:53"
-            ) from None
-    return options
+    if options.dns_upstreams is None:
+        return options
+    return replace(options, dns_upstreams=resolvers.checked(options.dns_upstreams))
 
 
 def _network(option: str, text: str | None, *, longest: int, why: str) -> None:

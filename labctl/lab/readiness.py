@@ -81,8 +81,16 @@ def nodes_missing(record: Record) -> str:
     return f"{', '.join(missing)} not Ready" if missing else ""
 
 
-def dns_missing(client: docker.DockerClient, record: Record, *, lookups: int = 20) -> str:
-    """Why a pod's lookup through the Service address of DNS fails, or nothing.
+def dns_missing(
+    client: docker.DockerClient,
+    record: Record,
+    *,
+    name: str = "",
+    kind: str = "a",
+    lookups: int = 20,
+    lookup_s: float = 0.3,
+) -> str:
+    """Why a pod's lookup through the Service address of DNS fails, or nothing. `name` is the API server's unless given.
 
     The lookup is made inside a pod of kube-system (any lab has one, CoreDNS itself): its packets pass a node's rules
     like those of every pod.
@@ -92,9 +100,9 @@ def dns_missing(client: docker.DockerClient, record: Record, *, lookups: int = 2
         sandboxes = client.api.containers(filters={"label": labels, "status": "running"})
     if not sandboxes:
         return "no pod runs in kube-system"
-    name = f"kubernetes.default.svc.{record.config.cluster_domain}."
-    # One exec with a loop inside: a hundred lookups cost less than a second exec. Unanswered lookups end after 0.3 s.
-    lookup = f"timeout 0.3 nslookup -type=a {name} {record.config.dns_address} >/tmp/.dns 2>&1"
+    name = name or f"kubernetes.default.svc.{record.config.cluster_domain}."
+    # One exec with a loop inside: a hundred lookups cost less than a second exec.
+    lookup = f"timeout {lookup_s} nslookup -type={kind} {name} {record.config.dns_address} >/tmp/.dns 2>&1"
     loop = f"for i in $(seq {lookups}); do {lookup} && exit 0; sleep 0.02; done; tail -n 1 /tmp/.dns; exit 1"
     with engine.translated("looking a name up in a pod"):
         execution = client.api.exec_create(sandboxes[0]["Id"], ["sh", "-c", loop])["Id"]

@@ -29,6 +29,7 @@ from labctl.lab import (
     record,
     resources,
 )
+from labctl.lab import corefile as live_corefile
 from labctl.lab.paths import StateFolder, context_of
 from labctl.lab.plan import UpOptions
 from labctl.lab.progress import Report, Say, step
@@ -56,7 +57,7 @@ class Started:
 def up(options: UpOptions, report: Report) -> Started:
     """Start or repair a lab; returns when DNS answers a pod. Raises LabctlError; what exists by then stays for `up`."""
     started = time.monotonic()
-    plan.checked(options)
+    options = plan.checked(options)
     with step(report, "Docker") as say:
         client = engine.connect()
         compose.command()
@@ -74,6 +75,8 @@ def up(options: UpOptions, report: Report) -> Started:
                 raise LabctlError(f"Compose could not create the lab: {compose.reason(error.output)}") from error
     _choose_context(lab, report)
     _wait(client, lab, report)
+    if options.dns_upstreams is not None:
+        _choose_upstreams(client, lab, report)
     if options.proxy_mode:
         _choose_proxy_mode(client, lab, options.proxy_mode, report)
     return Started(lab, context_of(options.name), time.monotonic() - started, repaired=known is not None)
@@ -112,7 +115,7 @@ def _new(client: docker.DockerClient, options: UpOptions, say: Say) -> Record:
         certificates.api_server_names("cluster.local"), plan.api_server_addresses(ranges), now=dt.datetime.now(dt.UTC)
     )
     config = plan.config(options, ranges, nodes=options.nodes or 2, credentials=credentials)
-    return Record(config, port, options.dns_upstreams)
+    return Record(config, port, options.dns_upstreams or ())
 
 
 def _renewed(known: Record, options: UpOptions) -> Record:
@@ -132,7 +135,8 @@ def _renewed(known: Record, options: UpOptions) -> Record:
         )
     ranges = plan.Ranges(config.pod_cidr, config.lan_cidr, config.service_cidr)
     grown = replace(config, nodes=plan.node_configs(nodes, ranges))
-    return replace(known, config=grown, dns_upstreams=options.dns_upstreams or known.dns_upstreams)
+    upstreams = known.dns_upstreams if options.dns_upstreams is None else options.dns_upstreams
+    return replace(known, config=grown, dns_upstreams=upstreams)
 
 
 def _with_images(lab: Record, found: images.Images) -> LabConfig:
@@ -169,6 +173,23 @@ def _wait(client: docker.DockerClient, lab: Record, report: Report) -> None:
         missing = lambda: readiness.dns_missing(client, lab)  # noqa: E731  # a probe of one line
         readiness.until(missing, timeout_s=60, what="DNS does not answer", hint=f"'labctl status --name {name}'")
         say(f"{lab.config.dns_address} answers a pod")
+
+
+def _choose_upstreams(client: docker.DockerClient, lab: Record, report: Report) -> None:
+    """Whom DNS asks for names outside the cluster; those of a new lab stand in its Corefile from the start."""
+    upstreams = ", ".join(lab.dns_upstreams)
+    with step(report, "DNS upstream") as say:
+        live_corefile.ensure(lab)
+        if not upstreams:
+            say("none")
+            return
+        readiness.until(
+            lambda: readiness.dns_missing(client, lab, name=".", kind="ns", lookup_s=3, lookups=1),
+            timeout_s=20,
+            what=f"no answer from {upstreams} to a pod",
+            hint="only names outside the cluster fail; 'labctl up --dns-upstream ADDRESS' changes it, 'none' ends it",
+        )
+        say(f"{upstreams} answers")
 
 
 def _choose_proxy_mode(client: docker.DockerClient, lab: Record, mode: Mode, report: Report) -> None:

@@ -12,7 +12,7 @@ import queue
 import tarfile
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 LABEL_RECIPE = "labctl.recipe"
 FIRST_ANSWER_S = 15.0  # a registry that has not begun to answer by then counts as unreachable
 NEXT_ANSWER_S = 60.0
+_IN_USE = 409
 
 Content = bytes | Path
 """A file or folder on disk, or a file's bytes."""
@@ -182,6 +183,29 @@ class ImageStore:
         if '"error"' in str(answer):
             raise LabctlError(f"importing {tag}: {answer}")
         self._tags.add(tag)
+
+    def remove(self, tags: Iterable[str]) -> list[str]:
+        """Remove images that no container uses, running or not; returns the names that are gone."""
+        import docker.errors
+
+        gone = []
+        for tag in tags:
+            with engine.translated(f"removing image {tag}"):
+                try:
+                    self._api.remove_image(tag)
+                except docker.errors.NotFound:
+                    continue
+                except docker.errors.APIError as error:
+                    if error.status_code == _IN_USE:
+                        continue
+                    raise
+            gone.append(tag)
+        self._tags -= set(gone)
+        return gone
+
+    def of_repository(self, *repositories: str) -> list[str]:
+        """All tags of some repositories."""
+        return sorted(tag for tag in self._tags if tag.rpartition(":")[0] in repositories)
 
     def tag(self, image: str, name: str) -> None:
         """Give an image a second name."""

@@ -139,7 +139,21 @@ def build_lab(store: ImageStore, say: Say) -> str:
     python = build_python(store, say)
     files: dict[str, Content] = dict(_code())
     store.build(tag, _recipe("lab"), files=files, arguments={"BASE": python}, say=say)
+    # Every version of labctl's code makes an image of its own; those that no lab uses any more would pile up.
+    old = set(store.of_repository("labctl/lab", "labctl/python")) - {tag, python}
+    store.remove(sorted(old))
     return tag
+
+
+def built() -> tuple[str, ...]:
+    """Repositories of all images that are built here, what is made of others first."""
+    return (
+        "labctl/lab",
+        "labctl/python",
+        *(f"labctl/{name}" for name in APPLICATIONS.values()),
+        "labctl/coredns",
+        "labctl/base",
+    )
 
 
 def build_coredns(store: ImageStore, say: Say) -> str:
