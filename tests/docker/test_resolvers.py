@@ -73,4 +73,7 @@ def test_a_resolver_that_does_not_answer_is_told_and_the_lab_works(ns: Lab, reso
     assert "Traceback" not in refused.err
     ns.apply(deployment("client"))
     ready(ns, "client")
-    assert "Address: 10.96.0.1\n" in ns.exec("deploy/client", "nslookup", "kubernetes").out
+    assert (
+        "Address: 10.96.0.1\n"
+        in ns.exec("deploy/client", "nslookup", "-type=a", "kubernetes.default.svc.cluster.local").out
+    )
