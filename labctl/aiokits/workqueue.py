@@ -11,6 +11,8 @@ import logging
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
+from labctl.errors import LabctlError
+
 K = TypeVar("K", bound=Hashable)
 
 _LOG = logging.getLogger(__name__)
@@ -84,7 +86,8 @@ class WorkQueue(Generic[K]):
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         pause = min(_FIRST_PAUSE_S * 2 ** (failures - 1), _LONGEST_PAUSE_S)
         level = logging.DEBUG if failures < 4 else logging.WARNING  # conflicts are the normal case
-        _LOG.log(level, "%s: %s: trying again in %.3f s", key, error, pause, exc_info=failures == 4)
+        is_bug = failures == 4 and not isinstance(error, LabctlError | OSError)
+        _LOG.log(level, "%s: %s: trying again in %.3f s", key, error, pause, exc_info=is_bug)
         self.add_after(key, pause)
 
     def _due(self, key: K) -> None:

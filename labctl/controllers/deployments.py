@@ -1,31 +1,21 @@
 """Deployments: one ReplicaSet per template, moved from the old to the new within maxSurge and maxUnavailable.
 
-Follows pkg/controller/deployment (rolling.go, recreate.go, progress.go). Paused deployments scale but do not roll.
+Drives `rollout`, `revisions` and `deployment_status` in the order of pkg/controller/deployment: pausing and scaling come before
+rolling. Writes carry the revision they are based on; a ReplicaSet that changed meanwhile is looked at again.
 """
 
 from __future__ import annotations
 
-import hashlib
-import math
-from typing import Any
-
-import orjson
-
 from labctl.api import kinds, selectors
-from labctl.api.objects import Object, ObjectKey, copy, key_of
+from labctl.api.objects import Object, ObjectKey, key_of
 from labctl.api.status import ApiError
-from labctl.api.times import to_unix
+from labctl.controllers import deployment_status as statuses
+from labctl.controllers import revisions, rollout
 from labctl.controllers.context import Context, KeyController, controller_of, owner_reference, with_kind
-from labctl.controllers.deployment_status import deployment_status
+from labctl.controllers.deployment_status import Conditions, with_condition
 from labctl.controllers.namespaces import suppress_gone
 
 _COMPONENT = "deployment-controller"
-HASH_LABEL = "pod-template-hash"
-REVISION = "deployment.kubernetes.io/revision"
-DESIRED = "deployment.kubernetes.io/desired-replicas"
-MAXIMUM = "deployment.kubernetes.io/max-replicas"
-_NOT_INHERITED = ("kubectl.kubernetes.io/last-applied-configuration", REVISION, DESIRED, MAXIMUM)
-_SAFE = "bcdfghjklmnpqrstvwxz2456789"
 
 
 class Deployments(KeyController):
@@ -35,296 +25,225 @@ class Deployments(KeyController):
         super().__init__(context)
         self._recorder = context.recorder(_COMPONENT)
         context.on_change(kinds.DEPLOYMENT, self.enqueue)
-        context.on_change(kinds.REPLICA_SET, self._owned_changed)
-        context.on_change(kinds.POD, self._pod_gone)
+        context.on_change(kinds.REPLICA_SET, self._replica_set_changed)
+        context.on_change(kinds.POD, self._pod_changed)
 
-    def _owned_changed(self, old: Object | None, new: Object | None) -> None:
+    def _replica_set_changed(self, old: Object | None, new: Object | None) -> None:
         obj = new or old or {}
         owner = controller_of(obj)
         if owner is not None and owner["kind"] == "Deployment":
             self.queue.add(ObjectKey(key_of(obj).namespace, owner["name"]))
+        elif owner is None and new is not None:
+            for deployment in self.context.all(kinds.DEPLOYMENT, key_of(obj).namespace):
+                if _selects(deployment, obj):
+                    self.queue.add(key_of(deployment))
 
-    def _pod_gone(self, old: Object | None, new: Object | None) -> None:
-        """Recreate waits until the old pods are gone."""
-        if new is None and old is not None and (owner := controller_of(old)) is not None:
+    def _pod_changed(self, old: Object | None, new: Object | None) -> None:
+        """Recreate waits until the old pods have ended."""
+        owner = controller_of(old) if old is not None and (new is None or _has_ended(new)) else None
+        if old is not None and owner is not None:
             replica_set = self.context.get(kinds.REPLICA_SET, ObjectKey(key_of(old).namespace, owner["name"]))
             if replica_set is not None:
-                self._owned_changed(replica_set, replica_set)
+                self._replica_set_changed(replica_set, replica_set)
 
     async def reconcile(self, key: ObjectKey) -> None:
         """Make the ReplicaSets what the Deployment asks for."""
         deployment = self.context.get(kinds.DEPLOYMENT, key)
-        if deployment is None or deployment["metadata"].get("deletionTimestamp"):
+        if deployment is None:
             return
-        owned = self._replica_sets(deployment)
-        new = _matching(deployment, owned)
+        owned = await self._claimed(deployment)
+        new = revisions.matching(deployment, owned)
         old = [r for r in owned if r is not new]
-        if not deployment["spec"].get("paused"):
-            recreate = deployment["spec"]["strategy"]["type"] == "Recreate"
-            if recreate and new is None and await self._stop_old(deployment, old):
-                await self._write_status(deployment, new, old)
-                return
-            new = await self._ensure_new(deployment, new, old)
-            if not recreate:
-                await self._roll(deployment, new, old)
-            elif not await self._stop_old(deployment, old):
-                await self._scale(deployment, new, deployment["spec"].get("replicas", 1))
-            await self._clean_up(deployment, old)
-        else:
-            await self._scale_paused(deployment, new, old)
-        await self._write_status(deployment, new, old)
-
-    def _replica_sets(self, deployment: Object) -> list[Object]:
-        uid = deployment["metadata"]["uid"]
-        found = self.context.all(kinds.REPLICA_SET, key_of(deployment).namespace)
-        return [r for r in found if (o := controller_of(r)) is not None and o["uid"] == uid]
-
-    async def _ensure_new(self, deployment: Object, new: Object | None, old: list[Object]) -> Object:
-        """The ReplicaSet of the present template, with its revision."""
-        revision = str(max([_revision(r) for r in old], default=0) + 1)
+        now = self.context.now()
+        conditions = statuses.conditions_of(deployment)
+        if deployment["metadata"].get("deletionTimestamp"):
+            status = statuses.counted(deployment, new, old, conditions, now=now)
+            await self._write(deployment, status)
+            return
+        conditions = statuses.pause_noted(deployment, conditions, now=now)
         if new is not None:
-            if _revision(new) < int(revision):  # an old template is wanted again: it becomes the newest revision
-                new = await self._annotate(new, {REVISION: revision})
-            await self._note_revision(deployment, _annotations(new)[REVISION])
-            return new
-        replicas = deployment["spec"].get("replicas", 1)
-        surge, _ = _limits(deployment)
-        total = sum(r["spec"].get("replicas", 0) for r in old)
-        first = (
-            replicas
-            if deployment["spec"]["strategy"]["type"] == "Recreate"
-            else max(0, min(replicas, replicas + surge - total))
-        )
-        wanted = _new_replica_set(deployment, revision, first, replicas + surge)
+            new = await self._renew(deployment, new, old)
+        is_paused = bool(deployment["spec"].get("paused"))
+        if is_paused or rollout.is_scaled(deployment, owned):
+            await self._take(deployment, rollout.scaling_steps(deployment, new, old))
+            if is_paused:
+                await self._clean_up(deployment, old)
+            status = statuses.counted(deployment, new, old, conditions, now=now)
+            await self._write(deployment, status, new)
+            return
+        if deployment["spec"]["strategy"]["type"] == "Recreate":
+            new, conditions = await self._recreate(deployment, new, old, conditions)
+        else:
+            new, conditions = await self._roll(deployment, new, old, conditions)
+        if statuses.is_complete(deployment, deployment.get("status") or {}):
+            await self._clean_up(deployment, old)
+        status = statuses.counted(deployment, new, old, conditions, now=now)
+        status = statuses.with_progress(deployment, new, old, status, now=now)
+        await self._write(deployment, status, new)
+        if (seconds := statuses.check_after_s(deployment, status, self.context.clock())) is not None:
+            self.queue.add_after(key, seconds)
+
+    async def _claimed(self, deployment: Object) -> list[Object]:
+        """ReplicaSets that are ours; those that match and belong to nobody are adopted, those that no longer match let go."""
+        uid, mine = deployment["metadata"]["uid"], []
+        is_going = bool(deployment["metadata"].get("deletionTimestamp"))
+        for replica_set in self.context.all(kinds.REPLICA_SET, key_of(deployment).namespace):
+            owner, fits = controller_of(replica_set), _selects(deployment, replica_set)
+            if owner is not None and owner["uid"] == uid:
+                if fits:
+                    mine.append(replica_set)
+                elif not is_going:
+                    await self._patch(replica_set, {"metadata": {"ownerReferences": None}})
+            elif owner is None and fits and not is_going and not replica_set["metadata"].get("deletionTimestamp"):
+                reference = owner_reference(kinds.DEPLOYMENT, deployment)
+                mine.append(await self._patch(replica_set, {"metadata": {"ownerReferences": [reference]}}))
+        return mine
+
+    async def _roll(
+        self, deployment: Object, new: Object | None, old: list[Object], conditions: Conditions
+    ) -> tuple[Object, Conditions]:
+        """One step: as many new pods as the surge allows, as few old ones as availability allows."""
+        new, conditions = await self._ensure(deployment, new, old, conditions)
+        if (target := rollout.new_size(deployment, rollout.size(new), old)) != rollout.size(new):
+            new = await self._scale(deployment, new, target)
+        await self._take(deployment, rollout.old_steps(deployment, new, old))
+        return new, conditions
+
+    async def _recreate(
+        self, deployment: Object, new: Object | None, old: list[Object], conditions: Conditions
+    ) -> tuple[Object | None, Conditions]:
+        """All old pods end before the first new one begins."""
+        active = [r for r in old if rollout.size(r)]
+        await self._take(deployment, [rollout.Step(r, 0) for r in active])
+        if active or self._still_run(old):
+            return new, conditions
+        new, conditions = await self._ensure(deployment, new, old, conditions)
+        if rollout.size(new) != rollout.size(deployment):
+            new = await self._scale(deployment, new, rollout.size(deployment))
+        return new, conditions
+
+    def _still_run(self, old: list[Object]) -> bool:
+        if any(rollout.count(r, "replicas") for r in old):
+            return True
+        uids = {r["metadata"]["uid"] for r in old}
+        namespace = key_of(old[0]).namespace if old else ""
+        pods = (p for p in self.context.all(kinds.POD, namespace) if old and not _has_ended(p))
+        return any((o := controller_of(p)) is not None and o["uid"] in uids for p in pods)
+
+    async def _ensure(
+        self, deployment: Object, new: Object | None, old: list[Object], conditions: Conditions
+    ) -> tuple[Object, Conditions]:
+        """The ReplicaSet of the present template, made where there is none."""
+        now = self.context.now()
+        has_deadline = statuses.deadline_of(deployment) is not None
+        if new is not None:
+            if has_deadline and statuses.find(conditions, "Progressing") is None:
+                words = ("True", "FoundNewReplicaSet", f'Found new replica set "{new["metadata"]["name"]}"')
+                conditions = with_condition(conditions, "Progressing", *words, now=now)
+            return new, conditions
+        new = await self._create(deployment, old)
+        if has_deadline:
+            words = ("True", "NewReplicaSetCreated", f'Created new replica set "{new["metadata"]["name"]}"')
+            conditions = with_condition(conditions, "Progressing", *words, now=now)
+        return new, conditions
+
+    async def _create(self, deployment: Object, old: list[Object]) -> Object:
+        wanted = revisions.new_replica_set(deployment, old)
+        key = key_of(wanted)
         try:
             created = await self.context.api.create(kinds.REPLICA_SET, wanted)
         except ApiError as error:
             if error.reason != "AlreadyExists":
+                self._not_created(deployment, key.name, error)
                 raise
-            created = await self.context.api.get(kinds.REPLICA_SET, key_of(wanted).namespace, key_of(wanted).name)
-        else:
-            self._scaled(deployment, created, 0, first)
-        await self._note_revision(deployment, revision)
+            present = await self.context.api.get(kinds.REPLICA_SET, key.namespace, key.name)
+            owner = controller_of(present)
+            if owner and owner["uid"] == deployment["metadata"]["uid"] and revisions.matching(deployment, [present]):
+                return present  # our own copy lags behind
+            await self._note_collision(deployment)
+            raise
+        self._told(deployment, created, 0)
         return created
 
-    async def _roll(self, deployment: Object, new: Object, old: list[Object]) -> None:
-        """One step: as many new pods as the surge allows, as few old ones as availability allows."""
-        replicas = deployment["spec"].get("replicas", 1)
-        surge, unavailable = _limits(deployment)
-        old_total = sum(r["spec"].get("replicas", 0) for r in old)
-        present = new["spec"].get("replicas", 0)
-        target = min(replicas, max(present, replicas + surge - old_total)) if present < replicas else replicas
-        if target != present:
-            new = await self._scale(deployment, new, target)
-        if not old_total:
-            return
-        available_new = (new.get("status") or {}).get("availableReplicas", 0)
-        minimum = replicas - unavailable
-        available_old = sum((r.get("status") or {}).get("availableReplicas", 0) for r in old)
-        may_go = old_total + new["spec"].get("replicas", 0) - minimum - (new["spec"].get("replicas", 0) - available_new)
-        if may_go <= 0:
-            return
-        may_go -= await self._drop_unhealthy(deployment, old, may_go)
-        spare = available_old + available_new - minimum
-        for replica_set in sorted(old, key=lambda r: r["metadata"]["creationTimestamp"]):
-            present = replica_set["spec"].get("replicas", 0)
-            healthy = (replica_set.get("status") or {}).get("availableReplicas", 0)
-            drop = min(present, healthy, spare)
-            if drop > 0:
-                await self._scale(deployment, replica_set, present - drop)
-                spare -= drop
+    def _not_created(self, deployment: Object, name: str, error: ApiError) -> None:
+        text = f'Failed to create new replica set "{name}": {error.message}'
+        self._recorder.event(with_kind(kinds.DEPLOYMENT, deployment), "Warning", "ReplicaSetCreateError", text)
 
-    async def _drop_unhealthy(self, deployment: Object, old: list[Object], limit: int) -> int:
-        dropped = 0
-        for replica_set in old:
-            present = replica_set["spec"].get("replicas", 0)
-            broken = present - (replica_set.get("status") or {}).get("availableReplicas", 0)
-            drop = min(broken, limit - dropped)
-            if present and drop > 0:
-                await self._scale(deployment, replica_set, present - drop)
-                dropped += drop
-        return dropped
+    async def _note_collision(self, deployment: Object) -> None:
+        """Another ReplicaSet has the name: the next one is made with a higher count."""
+        collisions = rollout.count(deployment, "collisionCount") + 1
+        key = key_of(deployment)
+        patch = {"status": {"collisionCount": collisions}}
+        await self.context.api.patch(kinds.DEPLOYMENT, key.namespace, key.name, patch, subresource="status")
 
-    async def _stop_old(self, deployment: Object, old: list[Object]) -> bool:
-        """Recreate: scale the old ReplicaSets down; True while any of their pods is left."""
-        uids = {r["metadata"]["uid"] for r in old}
-        for replica_set in old:
-            if replica_set["spec"].get("replicas", 0):
-                await self._scale(deployment, replica_set, 0)
-        pods = self.context.all(kinds.POD, key_of(deployment).namespace)
-        return any((o := controller_of(p)) is not None and o["uid"] in uids for p in pods)
-
-    async def _scale_paused(self, deployment: Object, new: Object | None, old: list[Object]) -> None:
-        active = [r for r in ([new] if new else []) + old if r["spec"].get("replicas", 0)]
-        if len(active) == 1:
-            await self._scale(deployment, active[0], deployment["spec"].get("replicas", 1))
-
-    async def _scale(self, deployment: Object, replica_set: Object, replicas: int) -> Object:
-        before = replica_set["spec"].get("replicas", 0)
-        surge, _ = _limits(deployment)
-        desired = deployment["spec"].get("replicas", 1)
-        notes = {DESIRED: str(desired), MAXIMUM: str(desired + surge)}
-        if before == replicas and all(_annotations(replica_set).get(k) == v for k, v in notes.items()):
-            return replica_set
-        key = key_of(replica_set)
-        patch = {"metadata": {"annotations": notes}, "spec": {"replicas": replicas}}
-        changed = await self.context.api.patch(kinds.REPLICA_SET, key.namespace, key.name, patch)
-        if before != replicas:
-            self._scaled(deployment, replica_set, before, replicas)
-        return changed
-
-    def _scaled(self, deployment: Object, replica_set: Object, before: int, after: int) -> None:
-        if before == after:
-            return
-        way = "up" if after > before else "down"
-        message = f"Scaled {way} replica set {replica_set['metadata']['name']} from {before} to {after}"
-        self._recorder.event(with_kind(kinds.DEPLOYMENT, deployment), "Normal", "ScalingReplicaSet", message)
-
-    async def _annotate(self, obj: Object, notes: dict[str, str]) -> Object:
-        key = key_of(obj)
-        return await self.context.api.patch(
-            kinds.REPLICA_SET, key.namespace, key.name, {"metadata": {"annotations": notes}}
+    async def _renew(self, deployment: Object, new: Object, old: list[Object]) -> Object:
+        """The Deployment's annotations, the newest number and minReadySeconds for the ReplicaSet of the present template."""
+        notes = revisions.renewed(deployment, new, revisions.next_revision(old))
+        seconds = deployment["spec"].get("minReadySeconds", 0)
+        if not notes and new["spec"].get("minReadySeconds", 0) == seconds:
+            return new
+        return await self._patch(
+            new, {"metadata": {"annotations": notes}, "spec": {"minReadySeconds": seconds or None}}
         )
 
-    async def _note_revision(self, deployment: Object, revision: str) -> None:
-        if _annotations(deployment).get(REVISION) != revision:
-            key = key_of(deployment)
-            with suppress_gone():
-                # as part of the status, like kube-controller-manager: an annotation of the object would count as a generation
-                await self.context.api.patch(
-                    kinds.DEPLOYMENT,
-                    key.namespace,
-                    key.name,
-                    {"metadata": {"annotations": {REVISION: revision}}},
-                    subresource="status",
-                )
+    async def _take(self, deployment: Object, steps: list[rollout.Step]) -> None:
+        present: dict[str, Object] = {}
+        for step in steps:
+            name = step.replica_set["metadata"]["name"]
+            present[name] = await self._scale(deployment, present.get(name, step.replica_set), step.replicas)
+
+    async def _scale(self, deployment: Object, replica_set: Object, replicas: int) -> Object:
+        before = rollout.size(replica_set)
+        surge, _ = rollout.limits(deployment)
+        desired = rollout.size(deployment)
+        notes = {rollout.DESIRED: str(desired), rollout.MAXIMUM: str(desired + surge)}
+        if before == replicas and notes.items() <= revisions.notes_of(replica_set).items():
+            return replica_set
+        changed = await self._patch(replica_set, {"metadata": {"annotations": notes}, "spec": {"replicas": replicas}})
+        self._told(deployment, changed, before)
+        return changed
+
+    def _told(self, deployment: Object, replica_set: Object, before: int) -> None:
+        after, name = rollout.size(replica_set), replica_set["metadata"]["name"]
+        if before != after:
+            way = "up" if after > before else "down"
+            text = f"Scaled {way} replica set {name} from {before} to {after}"
+            self._recorder.event(with_kind(kinds.DEPLOYMENT, deployment), "Normal", "ScalingReplicaSet", text)
+
+    async def _patch(self, replica_set: Object, patch: Object) -> Object:
+        """Change a ReplicaSet as we know it; 409 when it is another by now, and the change will bring us back."""
+        key = key_of(replica_set)
+        metadata = {**patch["metadata"], "resourceVersion": replica_set["metadata"]["resourceVersion"]}
+        return await self.context.api.patch(kinds.REPLICA_SET, key.namespace, key.name, {**patch, "metadata": metadata})
 
     async def _clean_up(self, deployment: Object, old: list[Object]) -> None:
         """Forget the oldest empty ReplicaSets beyond revisionHistoryLimit."""
-        limit = deployment["spec"].get("revisionHistoryLimit", 10)
-        empty = [
-            r
-            for r in sorted(old, key=_revision)
-            if not r["spec"].get("replicas")
-            and not (r.get("status") or {}).get("replicas")
-            and not r["metadata"].get("deletionTimestamp")
-        ]
-        for replica_set in empty[: max(len(old) - limit, 0)]:
+        for replica_set in revisions.superfluous(deployment, old):
             key = key_of(replica_set)
             with suppress_gone():
                 await self.context.api.delete(kinds.REPLICA_SET, key.namespace, key.name)
 
-    async def _write_status(self, deployment: Object, new: Object | None, old: list[Object]) -> None:
-        present = self.context.get(kinds.DEPLOYMENT, key_of(deployment)) or deployment
-        status = deployment_status(present, new, old, now=self.context.now())
-        if status != present.get("status"):
+    async def _write(self, deployment: Object, status: Object, new: Object | None = None) -> None:
+        """Write status and revision where they differ.
+
+        The revision goes with the status, as kube-controller-manager writes it: a change of the object would be a generation.
+        """
+        patch: Object = {}
+        before = deployment.get("status") or {}
+        if status != before:
+            patch["status"] = {**{k: None for k in before if k not in status}, **status}
+        number = revisions.notes_of(new).get(revisions.REVISION) if new else None
+        if number and revisions.notes_of(deployment).get(revisions.REVISION) != number:
+            patch["metadata"] = {"annotations": {revisions.REVISION: number}}
+        if patch:
+            key = key_of(deployment)
             with suppress_gone():
-                key = key_of(present)
-                await self.context.api.patch(
-                    kinds.DEPLOYMENT,
-                    key.namespace,
-                    key.name,
-                    {"status": _replacing(present.get("status"), status)},
-                    subresource="status",
-                )
-        deadline = present["spec"].get("progressDeadlineSeconds")
-        progressing = next((c for c in status.get("conditions") or () if c["type"] == "Progressing"), None)
-        if (
-            deadline
-            and progressing
-            and progressing.get("reason") not in ("NewReplicaSetAvailable", "ProgressDeadlineExceeded")
-        ):
-            late = to_unix(progressing["lastUpdateTime"]) + deadline - self.context.clock()
-            self.queue.add_after(key_of(deployment), max(late, 0) + 1)
+                await self.context.api.patch(kinds.DEPLOYMENT, key.namespace, key.name, patch, subresource="status")
 
 
-def _replacing(old: Object | None, new: Object) -> Object:
-    """A merge patch that also drops fields that are gone."""
-    return {**{k: None for k in old or {} if k not in new}, **new}
+def _selects(deployment: Object, obj: Object) -> bool:
+    return selectors.from_object(deployment["spec"]["selector"]).matches(obj["metadata"].get("labels"))
 
 
-def _annotations(obj: Object) -> dict[str, str]:
-    return obj["metadata"].get("annotations") or {}
-
-
-def _revision(replica_set: Object) -> int:
-    text = _annotations(replica_set).get(REVISION, "0")
-    return int(text) if text.isdigit() else 0
-
-
-def _matching(deployment: Object, owned: list[Object]) -> Object | None:
-    """The oldest ReplicaSet with the Deployment's template."""
-    wanted = _plain_template(deployment["spec"]["template"])
-    found = [r for r in owned if _plain_template(r["spec"]["template"]) == wanted]
-    return min(found, key=lambda r: (r["metadata"]["creationTimestamp"], r["metadata"]["name"]), default=None)
-
-
-def _plain_template(template: Object) -> Object:
-    result = copy(template)
-    meta = result.get("metadata") or {}
-    (meta.get("labels") or {}).pop(HASH_LABEL, None)
-    meta.pop("creationTimestamp", None)
-    return result
-
-
-def template_hash(template: Object, collisions: int = 0) -> str:
-    """A short name for a template, of letters that are safe in names."""
-    data = orjson.dumps(_plain_template(template), option=orjson.OPT_SORT_KEYS) + str(collisions).encode()
-    number = int.from_bytes(hashlib.sha256(data).digest()[:8])
-    text = ""
-    for _ in range(10):
-        number, rest = divmod(number, len(_SAFE))
-        text += _SAFE[rest]
-    return text
-
-
-def _new_replica_set(deployment: Object, revision: str, replicas: int, maximum: int) -> Object:
-    spec = deployment["spec"]
-    name = template_hash(spec["template"], (deployment.get("status") or {}).get("collisionCount", 0))
-    template = copy(spec["template"])
-    labels = {**((template.get("metadata") or {}).get("labels") or {}), HASH_LABEL: name}
-    template["metadata"] = {**(template.get("metadata") or {}), "labels": labels}
-    selector = copy(spec["selector"])
-    selector["matchLabels"] = {**(selector.get("matchLabels") or {}), HASH_LABEL: name}
-    notes = {k: v for k, v in _annotations(deployment).items() if k not in _NOT_INHERITED}
-    notes |= {REVISION: revision, DESIRED: str(spec.get("replicas", 1)), MAXIMUM: str(maximum)}
-    return {
-        "metadata": {
-            "name": f"{deployment['metadata']['name']}-{name}",
-            "namespace": key_of(deployment).namespace,
-            "labels": labels,
-            "annotations": notes,
-            "ownerReferences": [owner_reference(kinds.DEPLOYMENT, deployment)],
-        },
-        "spec": {
-            "replicas": replicas,
-            "selector": selector,
-            "template": template,
-            **({"minReadySeconds": spec["minReadySeconds"]} if spec.get("minReadySeconds") else {}),
-        },
-    }
-
-
-def _limits(deployment: Object) -> tuple[int, int]:
-    """maxSurge (rounded up) and maxUnavailable (rounded down) as numbers; both zero would never move."""
-    replicas = deployment["spec"].get("replicas", 1)
-    rolling = (deployment["spec"].get("strategy") or {}).get("rollingUpdate") or {}
-    if (deployment["spec"].get("strategy") or {}).get("type") == "Recreate":
-        return 0, replicas
-    surge = _amount(rolling.get("maxSurge", "25%"), replicas, up=True)
-    unavailable = _amount(rolling.get("maxUnavailable", "25%"), replicas, up=False)
-    if not surge and not unavailable:
-        unavailable = 1
-    return surge, min(unavailable, replicas)
-
-
-def _amount(value: Any, total: int, *, up: bool) -> int:
-    if isinstance(value, int):
-        return value
-    share = int(str(value).rstrip("%")) * total / 100
-    return math.ceil(share) if up else math.floor(share)
-
-
-def selects(deployment: Object, labels: dict[str, str]) -> bool:
-    """Whether a Deployment's selector matches labels."""
-    return selectors.from_object(deployment["spec"]["selector"]).matches(labels)
+def _has_ended(pod: Object) -> bool:
+    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterable
 
 from labctl.client.protocol import Api
 from labctl.config import LabConfig
@@ -17,24 +18,28 @@ from labctl.controllers.replicasets import ReplicaSets
 from labctl.controllers.scheduler import Scheduler
 from labctl.controllers.serviceaccounts import ServiceAccounts
 
+Maker = Callable[[Context], Controller]
+ALL: tuple[Maker, ...] = (
+    ServiceAccounts,
+    Namespaces,
+    Scheduler,
+    Deployments,
+    ReplicaSets,
+    EndpointSlices,
+    LegacyEndpoints,
+    Mirroring,
+    GarbageCollector,
+)
+
 
 async def run_all(api: Api, config: LabConfig) -> None:
     """Run every controller until cancelled."""
-    context = Context(api, config)
-    controllers: list[Controller] = [
-        make(context)
-        for make in (
-            ServiceAccounts,
-            Namespaces,
-            Scheduler,
-            Deployments,
-            ReplicaSets,
-            EndpointSlices,
-            LegacyEndpoints,
-            Mirroring,
-            GarbageCollector,
-        )
-    ]
+    await run(Context(api, config), ALL)
+
+
+async def run(context: Context, makers: Iterable[Maker]) -> None:
+    """Run some controllers over one set of informers until cancelled."""
+    controllers = [make(context) for make in makers]
     async with asyncio.TaskGroup() as tasks:
         for informer in context.informers.values():
             tasks.create_task(informer.run(), name=f"informer {informer.kind}")

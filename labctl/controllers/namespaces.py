@@ -56,6 +56,12 @@ class Namespaces(KeyController):
         return remaining
 
 
+def is_terminating(error: ApiError) -> bool:
+    """Whether something could not be created because its namespace is going: then nothing has to be done."""
+    causes = (error.details or {}).get("causes") or ()
+    return any(c.get("reason") == "NamespaceTerminating" for c in causes)
+
+
 def suppress_gone() -> suppress:
     """An object that is gone already needs no deletion."""
     return _SuppressGone()

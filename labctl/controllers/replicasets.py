@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from labctl.api import kinds, selectors
 from labctl.api.objects import Object, ObjectKey, copy, key_of
 from labctl.api.status import ApiError
-from labctl.api.times import to_unix
+from labctl.controllers import pod_ranks as ranks
+from labctl.controllers import rollout
 from labctl.controllers.context import Context, KeyController, controller_of, owner_reference, with_kind
-from labctl.controllers.namespaces import suppress_gone
+from labctl.controllers.namespaces import is_terminating, suppress_gone
 
 _COMPONENT = "replicaset-controller"
+_FAILURE = "ReplicaFailure"
 _EXPECT_S = 5.0
 
 
@@ -58,13 +59,15 @@ class ReplicaSets(KeyController):
             self._expected.pop(key, None)
             return
         pods = await self._claimed(replica_set)
-        active = [p for p in pods if _is_active(p)]
-        failure = ""
-        if self._settled(key) and not replica_set["metadata"].get("deletionTimestamp"):
-            failure = await self._scale(key, replica_set, active)
-        elif not self._settled(key):
+        active = [p for p in pods if ranks.is_active(p)]
+        failure: ApiError | None = None
+        if not self._settled(key):
             self.queue.add_after(key, _EXPECT_S)
-        await self._update_status(replica_set, active, failure)
+        elif not replica_set["metadata"].get("deletionTimestamp"):
+            failure = await self._scale(key, replica_set, active)
+        await self._update_status(replica_set, active, sum(map(ranks.is_terminating, pods)), failure)
+        if failure is not None:
+            raise failure  # comes back after a growing pause
 
     async def _claimed(self, replica_set: Object) -> list[Object]:
         """Pods that are ours; those that match and belong to nobody are adopted, those that no longer match let go."""
@@ -78,7 +81,9 @@ class ReplicaSets(KeyController):
                     mine.append(pod)
                 elif not pod["metadata"].get("deletionTimestamp"):
                     await self._set_owner(pod, None)
-            elif owner is None and fits and _is_active(pod) and not replica_set["metadata"].get("deletionTimestamp"):
+            elif (
+                owner is None and fits and ranks.is_active(pod) and not replica_set["metadata"].get("deletionTimestamp")
+            ):
                 await self._set_owner(pod, owner_reference(kinds.REPLICA_SET, replica_set))
                 mine.append(pod)
         return mine
@@ -89,34 +94,42 @@ class ReplicaSets(KeyController):
         with suppress_gone():
             await self.context.api.patch(kinds.POD, key.namespace, key.name, patch)
 
-    async def _scale(self, key: ObjectKey, replica_set: Object, active: list[Object]) -> str:
-        missing = replica_set["spec"].get("replicas", 1) - len(active)
-        loop = asyncio.get_running_loop()
-        if missing > 0:
-            created: set[str] = set()
-            self._expected[key] = (created, set(), loop.time())
-            for _ in range(missing):
-                try:
+    async def _scale(self, key: ObjectKey, replica_set: Object, active: list[Object]) -> ApiError | None:
+        missing = rollout.size(replica_set) - len(active)
+        now = asyncio.get_running_loop().time()
+        try:
+            if missing > 0:
+                created: set[str] = set()
+                self._expected[key] = (created, set(), now)
+                for _ in range(missing):
                     pod = await self._create(replica_set)
-                except ApiError as error:
-                    self._recorder.event(
-                        with_kind(kinds.REPLICA_SET, replica_set),
-                        "Warning",
-                        "FailedCreate",
-                        f"Error creating: {error.message}",
-                    )
-                    self.queue.add_after(key, 1.0)
-                    return error.message
-                name = pod["metadata"]["name"]
-                if self.context.get(kinds.POD, key_of(pod)) is None:
-                    created.add(name)
-        elif missing < 0:
-            victims = sorted(active, key=_deletion_rank)[:-missing]
-            names = {v["metadata"]["name"] for v in victims}
-            self._expected[key] = (set(), names, loop.time())
-            for victim in victims:
-                await self._delete(replica_set, victim)
-        return ""
+                    if self.context.get(kinds.POD, key_of(pod)) is None:
+                        created.add(pod["metadata"]["name"])
+            elif missing < 0:
+                doomed = self._victims(replica_set, active, -missing)
+                names = {p["metadata"]["name"] for p in doomed}
+                self._expected[key] = (set(), names, now)
+                for pod in doomed:
+                    await self._delete(replica_set, pod, names)
+        except ApiError as error:
+            what, reason = ("creating", "FailedCreate") if missing > 0 else ("deleting", "FailedDelete")
+            if is_terminating(error):
+                return None
+            about = with_kind(kinds.REPLICA_SET, replica_set)
+            self._recorder.event(about, "Warning", reason, f"Error {what}: {error.message}")
+            return error
+        return None
+
+    def _victims(self, replica_set: Object, active: list[Object], number: int) -> list[Object]:
+        """The pods that go; all ReplicaSets of one Deployment count when nodes are compared."""
+        namespace, owner = key_of(replica_set).namespace, controller_of(replica_set)
+        family = {replica_set["metadata"]["uid"]}
+        if owner is not None:
+            siblings = self.context.all(kinds.REPLICA_SET, namespace)
+            family |= {s["metadata"]["uid"] for s in siblings if (o := controller_of(s)) and o["uid"] == owner["uid"]}
+        pods = self.context.all(kinds.POD, namespace)
+        related = [p for p in pods if (o := controller_of(p)) and o["uid"] in family]
+        return ranks.victims(active, number, related=related, now_s=self.context.clock())
 
     async def _create(self, replica_set: Object) -> Object:
         template = copy(replica_set["spec"]["template"])
@@ -135,79 +148,56 @@ class ReplicaSets(KeyController):
         )
         return pod
 
-    async def _delete(self, replica_set: Object, pod: Object) -> None:
+    async def _delete(self, replica_set: Object, pod: Object, expected: set[str]) -> None:
         key = key_of(pod)
-        with suppress_gone():
+        try:
             await self.context.api.delete(kinds.POD, key.namespace, key.name, uid=pod["metadata"]["uid"])
-        self._recorder.event(
-            with_kind(kinds.REPLICA_SET, replica_set), "Normal", "SuccessfulDelete", f"Deleted pod: {key.name}"
-        )
+        except ApiError as error:
+            expected.discard(key.name)
+            if error.code not in (404, 409):  # gone, or another pod of that name
+                raise
+            return
+        about = with_kind(kinds.REPLICA_SET, replica_set)
+        self._recorder.event(about, "Normal", "SuccessfulDelete", f"Deleted pod: {key.name}")
 
-    async def _update_status(self, replica_set: Object, active: list[Object], failure: str) -> None:
-        now = self.context.clock()
-        ready = [p for p in active if condition_of(p, "Ready").get("status") == "True"]
-        available = [p for p in ready if _available(p, replica_set["spec"].get("minReadySeconds", 0), now)]
-        labels = (replica_set["spec"]["template"].get("metadata") or {}).get("labels") or {}
-        full = [p for p in active if labels.items() <= (p["metadata"].get("labels") or {}).items()]
-        old = replica_set.get("status") or {}
-        status: Object = {"replicas": len(active), "observedGeneration": replica_set["metadata"].get("generation", 0)}
-        counts = {
-            "fullyLabeledReplicas": len(full),
-            "readyReplicas": len(ready),
-            "availableReplicas": len(available),
-        }
-        status |= {name: count for name, count in counts.items() if count}
-        if failure:
-            status["conditions"] = [_failure(failure, self.context.now())]
-        if len(ready) > len(available):
-            self.queue.add_after(key_of(replica_set), float(replica_set["spec"].get("minReadySeconds", 0)))
-        if status != {k: v for k, v in old.items() if v not in (None, 0, []) or k == "replicas"}:
+    async def _update_status(
+        self, replica_set: Object, active: list[Object], terminating: int, failure: ApiError | None
+    ) -> None:
+        seconds = replica_set["spec"].get("minReadySeconds", 0)
+        until = [u for p in active if (u := ranks.available_in_s(p, seconds, self.context.clock())) is not None]
+        if waiting := [u for u in until if u > 0]:
+            self.queue.add_after(key_of(replica_set), min(waiting))
+        new = status_of(replica_set, active, terminating=terminating, available=len(until) - len(waiting))
+        new["conditions"] = _conditions(replica_set, len(active), failure, self.context.now())
+        if not new["conditions"]:
+            del new["conditions"]
+        if new != replica_set.get("status"):
             with suppress_gone():
-                await self.context.api.update(
-                    kinds.REPLICA_SET, {**replica_set, "status": status}, subresource="status"
-                )
+                body = {**replica_set, "status": new}
+                await self.context.api.update(kinds.REPLICA_SET, body, subresource="status")
 
 
-def _failure(message: str, now: str) -> Object:
-    return {
-        "type": "ReplicaFailure",
-        "status": "True",
-        "reason": "FailedCreate",
-        "message": message,
-        "lastTransitionTime": now,
+def status_of(replica_set: Object, active: list[Object], *, terminating: int, available: int) -> Object:
+    """The counts of a ReplicaSet. Pure."""
+    labels = (replica_set["spec"]["template"].get("metadata") or {}).get("labels") or {}
+    counts = {
+        "fullyLabeledReplicas": sum(labels.items() <= (p["metadata"].get("labels") or {}).items() for p in active),
+        "readyReplicas": sum(map(ranks.is_ready, active)),
+        "availableReplicas": available,
+        "observedGeneration": replica_set["metadata"].get("generation", 0),
     }
+    given = {name: number for name, number in counts.items() if number}
+    return {"replicas": len(active), **given, "terminatingReplicas": terminating}
 
 
-def condition_of(obj: Object, kind: str) -> dict[str, Any]:
-    """A status condition, or an empty dict."""
-    return next((c for c in (obj.get("status") or {}).get("conditions") or () if c["type"] == kind), {})
-
-
-def _is_active(pod: Object) -> bool:
-    phase = (pod.get("status") or {}).get("phase")
-    return phase not in ("Succeeded", "Failed") and not pod["metadata"].get("deletionTimestamp")
-
-
-def _available(pod: Object, min_ready_s: int, now_s: float) -> bool:
-    since = condition_of(pod, "Ready").get("lastTransitionTime")
-    return not min_ready_s or (since is not None and now_s - to_unix(since) >= min_ready_s)
-
-
-def _deletion_rank(pod: Object) -> tuple[Any, ...]:
-    """Pods that go first: unassigned, pending, not ready, then the youngest (ActivePodsWithRanks)."""
-    status = pod.get("status") or {}
-    phases = {"Pending": 0, "Unknown": 1, "Running": 2}
-    ready = condition_of(pod, "Ready")
-    restarts = max((c.get("restartCount", 0) for c in status.get("containerStatuses") or ()), default=0)
-    return (
-        bool(pod["spec"].get("nodeName")),
-        phases.get(status.get("phase", ""), 1),
-        ready.get("status") == "True",
-        -restarts,
-        _reversed(pod["metadata"].get("creationTimestamp", "")),
-        pod["metadata"]["name"],
-    )
-
-
-def _reversed(text: str) -> tuple[int, ...]:
-    return tuple(-ord(c) for c in text)
+def _conditions(replica_set: Object, active: int, failure: ApiError | None, now: str) -> list[Object]:
+    """ReplicaFailure as long as pods cannot be made or deleted; it keeps the words of the first failure."""
+    present: list[Object] = (replica_set.get("status") or {}).get("conditions") or []
+    others = [c for c in present if c["type"] != _FAILURE]
+    if failure is None:
+        return others
+    if len(others) < len(present):
+        return present
+    reason = "FailedCreate" if active < rollout.size(replica_set) else "FailedDelete"
+    condition = {"type": _FAILURE, "status": "True", "reason": reason, "message": failure.message}
+    return [*others, {**condition, "lastTransitionTime": now}]
