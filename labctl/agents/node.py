@@ -23,6 +23,9 @@ from labctl.client.informer import Informer
 from labctl.config import NET_SYSCTLS, LabConfig, NodeConfig
 from labctl.proxy import mode, node_setup
 from labctl.proxy.model import NodeView
+from labctl.proxy.pod_rules import PodRules
+from labctl.proxy.pods import compact_pod
+from labctl.proxy.policies import Cluster
 from labctl.proxy.runner import CommandFailed, run
 from labctl.proxy.sync import Backend, Syncer
 from labctl.proxy.tracker import Tracker, compact_service, compact_slice
@@ -45,7 +48,21 @@ class Agent:
         )
         view = NodeView(self._node.name, self._node.address, config.pod_cidr, config.service_cidr)
         self._tracker = Tracker(view)
-        self._syncer = Syncer(self._tracker, backend(config.proxy_mode), run)
+        self._syncer = Syncer(
+            self._tracker, backend(config.proxy_mode), run, on_foreign_change=lambda: self._pod_rules.rewrite()
+        )
+        self._pod_rules = PodRules(
+            run,
+            self._for_pods,
+            self._syncer,
+            node=self._node.name,
+            pod_cidr=self._node.pod_cidr,
+            guard=functools.partial(write_guard, config),
+        )
+        for_pods = self._pods_changed
+        self._pods = Informer(api, kinds.POD, for_pods, transform=compact_pod)
+        self._namespaces = Informer(api, kinds.NAMESPACE, for_pods)
+        self._policies = Informer(api, kinds.NETWORK_POLICY, for_pods)
         self._services = Informer(api, kinds.SERVICE, self._service_changed, transform=compact_service)
         self._slices = Informer(
             api,
@@ -61,7 +78,15 @@ class Agent:
             namespace=mode.NAMESPACE,
             field_selector=f"metadata.name={mode.NAME}",
         )
-        self._informers = (self._services, self._slices, self._nodes, self._modes)
+        self._informers = (
+            self._services,
+            self._slices,
+            self._nodes,
+            self._modes,
+            self._pods,
+            self._namespaces,
+            self._policies,
+        )
         self._health = HealthServers(lambda: self._syncer.last_error, lambda: self._syncer.mode)
 
     async def run(self) -> None:
@@ -72,6 +97,7 @@ class Agent:
                 tasks.create_task(informer.run(), name=f"informer {informer.kind}")
             tasks.create_task(Tunnel(self._config, self._node).run(self._node.address), name="tunnel")
             tasks.create_task(self._health.run(), name="health")
+            tasks.create_task(self._keep_pod_rules(), name="rules for pods")
             for informer in (self._services, self._slices, self._nodes):
                 await informer.synced()
             with contextlib.suppress(TimeoutError):  # it spares a switch of modes, but rules do not depend on it
@@ -94,6 +120,23 @@ class Agent:
         labels: dict[str, str] = (node or {}).get("metadata", {}).get("labels") or {}
         if self._tracker.set_zone(labels.get(_ZONE, "")):
             self._changed()
+
+    async def _keep_pod_rules(self) -> None:
+        for informer in (self._pods, self._namespaces, self._policies):
+            await informer.synced()
+        self._pod_rules.notify()
+        await self._pod_rules.run()
+
+    def _pods_changed(self, *_: object) -> None:
+        if self._pods.is_synced and self._namespaces.is_synced and self._policies.is_synced:
+            self._pod_rules.notify()
+
+    def _for_pods(self) -> tuple[Cluster, list[Object]]:
+        pods = [found for p in self._pods.objects.values() if (found := p["pod"]) is not None]
+        namespaces = {
+            n["metadata"]["name"]: n["metadata"].get("labels") or {} for n in self._namespaces.objects.values()
+        }
+        return Cluster(pods, namespaces), list(self._policies.objects.values())
 
     def _mode_changed(self, _: Object | None, configured: Object | None) -> None:
         try:
@@ -126,6 +169,11 @@ async def set_up(config: LabConfig, node: NodeConfig) -> None:
     uplink = node_setup.default_route(await run("ip", "-o", "-4", "addr"), config)
     if uplink:
         await run("ip", "route", "replace", *uplink)
+    await write_guard(config)
+
+
+async def write_guard(config: LabConfig) -> None:
+    """Masquerading, and what must never leave the node; may be repeated."""
     await run("iptables-restore", "-w", "5", "--noflush", stdin=node_setup.guard_rules(config))
     for table, chain, rule in node_setup.JUMPS:
         try:

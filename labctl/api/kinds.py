@@ -200,7 +200,6 @@ NETWORK_POLICY = _in(
     "NetworkPolicy",
     "networkpolicies",
     "netpol",
-    inert=_inert("NetworkPolicy", "all pods stay reachable"),
 )
 SERVICE_CIDR = _in(
     _NETWORKING,

@@ -11,13 +11,15 @@ from labctl.errors import LabctlError, UsageError
 from labctl.lab import engine, leftovers, readiness, record
 from labctl.lab.paths import checked_name
 from labctl.lab.record import Record
+from labctl.proxy import policies
 from labctl.proxy.explain import Index, Rule, iptables_rules, nftables_rules
 
 if TYPE_CHECKING:
     import docker
 
-# Lists both packet filters; the table is missing in iptables mode. nft would list iptables' own tables, too.
-_LIST = "iptables-save; echo =====; nft list table ip kube-proxy 2>/dev/null || true"
+# Lists both packet filters; a table is missing where nothing needs it. nft would list iptables' own tables, too.
+_TABLES = "; ".join(f"nft list table ip {table} 2>/dev/null" for table in ("kube-proxy", policies.TABLE))
+_LIST = f"iptables-save; echo =====; {_TABLES}; true"
 _PAUSE_S = 0.1
 
 Rules = dict[str, list[Rule]]

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from labctl.api.objects import Object, ObjectKey, key_of
+from labctl.proxy import hostports, policies
 from labctl.proxy.iptables import chains
 from labctl.proxy.model import Endpoint, ServicePort, group_slices, service_ports
 from labctl.proxy.nftables import names
@@ -29,6 +30,9 @@ NOTES = {
     chains.FIREWALL: "keeps other hosts from this node's loopback",
     "LABCTL-MASQ": "labctl: pods leave the cluster with the address of their node",
     "LABCTL-GUARD": "labctl: service addresses never leave the node",
+    hostports.DNAT: "hostPorts of this node's Pods",
+    hostports.SET_MARK: "marks what comes to a hostPort and has to leave with the node's address",
+    hostports.MASQUERADE: "gives what came to a hostPort and is marked the node's address",
     names.SERVICES: "all Services",
     names.SERVICE_IPS: "all Services",
     names.SERVICE_NODEPORTS: "all NodePorts",
@@ -40,7 +44,11 @@ NOTES = {
     names.FIREWALL_CHECK: "drops what loadBalancerSourceRanges do not allow",
     names.MASQUERADING: "gives what is marked, and pods that reach themselves, the node's address",
 }
-_PREFIX_NOTES = {"DOCKER": "Docker's resolver", "KUBE-PROXY-CANARY": "tells the proxy that nobody flushed the table"}
+_PREFIX_NOTES = {
+    "CNI-DN-": "a Pod's hostPort",
+    "DOCKER": "Docker's resolver",
+    "KUBE-PROXY-CANARY": "tells the proxy that nobody flushed the table",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +148,10 @@ class Index:
 
     def explain(self, rule: Rule) -> Explained:
         """What is behind a rule: an endpoint rather than a Service, where it names both."""
+        if rule.table.removeprefix("ip ") == policies.TABLE:
+            return Explained(rule, note=_policy_note(rule))
+        if pod := re.search(r"dnat name: labctl id: ([^\s\"]+)", rule.text):
+            return Explained(rule, note=f"hostPort of Pod {pod[1]}")
         found = [self._names[word] for word in _words(rule) if word in self._names]
         found += [(self._ports[c], None) for c in _commented(rule.text) if c in self._ports]
         if rule.chain == names.CLUSTER_IPS and rule.text in self._addresses:
@@ -161,6 +173,15 @@ class Index:
     def _mentioned(port: ServicePort, text: str) -> list[Endpoint]:
         """nftables names the addresses themselves."""
         return [e for e in port.endpoints if f" {e.ip} . {e.port}" in text or f"to {e}" in text]
+
+
+def _policy_note(rule: Rule) -> str:
+    selecting = policies.names_of(rule.chain)
+    if not selecting:
+        return "NetworkPolicies of this node's Pods"
+    if "drop" in rule.text.split():
+        return f"no rule of NetworkPolicy {', '.join(selecting)} allows it"
+    return next((f"NetworkPolicy {name}" for name in _commented(rule.text) if name in selecting), "")
 
 
 def _service(port: ServicePort) -> str:

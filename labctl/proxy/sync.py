@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Protocol
 
 from labctl.api.objects import ObjectKey
@@ -65,7 +65,10 @@ class Syncer:
         run: Runner,
         *,
         current_generation: Callable[[], int] = generation.current,
+        on_foreign_change: Callable[[], None] = lambda: None,
     ) -> None:
+        """`on_foreign_change` is called when somebody else changed the packet filter, whatever it was."""
+        self._on_foreign_change = on_foreign_change
         self._tracker = tracker
         self._backend = backend
         self._run = run
@@ -97,6 +100,14 @@ class Syncer:
         self._programmed = None
         self.notify()
 
+    async def beside(self, write: Callable[[], Awaitable[object]]) -> None:
+        """Let others of this agent write rules of their own, so that their change is not taken for a stranger's."""
+        self._look()
+        try:
+            await write()
+        finally:
+            self._look(ours=True)
+
     async def run(self) -> None:
         """Sync until cancelled."""
         while True:
@@ -104,7 +115,7 @@ class Syncer:
                 async with asyncio.timeout(_CHECK_S):
                     await self._dirty.wait()
             except TimeoutError:
-                await self._check()
+                await self.check()
                 continue
             self._dirty.clear()
             await self._attempt()
@@ -182,12 +193,14 @@ class Syncer:
         self._suspect = self._suspect or (not ours and now != self._generation)
         self._generation = now
 
-    async def _check(self) -> None:
+    async def check(self) -> None:
         """Somebody flushed or deleted our chains: write them anew."""
         programmed = self._programmed
         if programmed is None:
             return
         self._look()
+        if self._suspect:
+            self._on_foreign_change()
         try:
             if not self._suspect or await self._intact(programmed):
                 self._suspect = False

@@ -49,3 +49,24 @@ def ns(lab: Lab) -> Iterator[Lab]:
     eventually(lambda: lab.kubectl("get", "sa", "default", "-n", name, check=False).code == 0)
     yield replace(lab, namespace=name)
     lab.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="module", params=["iptables", "nftables"])
+def mode(request: pytest.FixtureRequest, lab: Lab) -> Iterator[str]:
+    """The lab in one proxy mode after the other; afterwards as it was."""
+    lab.labctl("up", "--proxy-mode", request.param)
+    yield request.param
+    lab.labctl("up", "--proxy-mode", "iptables")
+
+
+@pytest.fixture
+def outside(lab: Lab) -> Iterator[str]:
+    """A host on the LAN that is no part of the cluster."""
+    name, image = (
+        f"labctl-{lab.name}-stranger",
+        lab.docker("inspect", "-f", "{{.Config.Image}}", lab.node("node-1")),
+    )
+    network = f"labctl-{lab.name}-lan"
+    lab.docker("run", "-d", "--rm", "--name", name, "--network", network, image.out.strip(), "sleep", "600")
+    yield name
+    lab.docker("rm", "-f", name)

@@ -84,6 +84,10 @@ class Lab:
         """Run a command in a pod."""
         return self.kubectl("exec", "-n", self.namespace, target, "--", *command, check=check, timeout=timeout)
 
+    def node(self, name: str) -> str:
+        """The container of a node."""
+        return f"labctl-{self.name}-{name}"
+
     def docker(self, *args: str, check: bool = True) -> Result:
         """Run the docker client."""
         return self.run("docker", *args, check=check)

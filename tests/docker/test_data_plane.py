@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
 
 import pytest
 
@@ -14,7 +13,6 @@ from tests.docker.test_services import pods, ready
 
 pytestmark = pytest.mark.docker
 
-MODES = ("iptables", "nftables")
 POLICIES = {
     "cluster": {},
     "external": {"externalTrafficPolicy": "Local"},
@@ -31,39 +29,14 @@ both:     L   Lm   LR  LRm L
 """
 
 
-@pytest.fixture(scope="module", params=MODES)
-def mode(request: pytest.FixtureRequest, lab: Lab) -> Iterator[str]:
-    """The lab in one proxy mode after the other; afterwards as it was."""
-    lab.labctl("up", "--proxy-mode", request.param)
-    yield request.param
-    lab.labctl("up", "--proxy-mode", "iptables")
-
-
-def container(lab: Lab, node: str) -> str:
-    return f"labctl-{lab.name}-{node}"
-
-
 def on_node(lab: Lab, node: str, *command: str) -> str:
-    return lab.docker("exec", container(lab, node), *command, check=False).out
+    return lab.docker("exec", lab.node(node), *command, check=False).out
 
 
 def address(lab: Lab, node: str) -> str:
     """A node's address on the LAN."""
     listed = lab.json("get", "node", node)["status"]["addresses"]
     return str(next(a["address"] for a in listed if a["type"] == "InternalIP"))
-
-
-@pytest.fixture
-def outside(lab: Lab) -> Iterator[str]:
-    """A host on the LAN that is no part of the cluster."""
-    name, image = (
-        f"labctl-{lab.name}-stranger",
-        lab.docker("inspect", "-f", "{{.Config.Image}}", container(lab, "node-1")),
-    )
-    network = f"labctl-{lab.name}-lan"
-    lab.docker("run", "-d", "--rm", "--name", name, "--network", network, image.out.strip(), "sleep", "600")
-    yield name
-    lab.docker("rm", "-f", name)
 
 
 def place(ns: Lab, name: str) -> dict[str, str]:

@@ -125,8 +125,15 @@ def test_flushed_rules_come_back(ns: Lab) -> None:
     ns.apply(service("web", {"port": 80}))
     ready(ns, "web")
     for node in ns.containers("label=labctl.role=node"):
-        ns.docker("exec", node, "iptables", "-t", "nat", "-F")
+        for table in ("nat", "filter", "mangle"):
+            ns.docker("exec", node, "iptables", "-t", table, "-F")
     eventually(lambda: ns.exec("deploy/web", *CURL, "http://web/hostname", check=False).code == 0, within=40)
+
+    def guarded(node: str) -> bool:
+        rules = ns.docker("exec", node, "iptables-save").out
+        return "-A LABCTL-MASQ -s" in rules and "-A POSTROUTING -j LABCTL-GUARD" in rules
+
+    eventually(lambda: all(map(guarded, ns.containers("label=labctl.role=node"))), within=40)
 
 
 def test_the_api_is_published_on_loopback_only_and_wants_a_token(lab: Lab) -> None:

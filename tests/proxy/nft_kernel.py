@@ -37,6 +37,7 @@ class NftKernel:
     """`beside` is iptables' part of the same node: what labctl itself adds."""
 
     mode: ClassVar[str] = "nftables"
+    name: ClassVar[str] = "kube-proxy"
     local: frozenset[str]
     beside: IptablesKernel
     table: Table | None = None
@@ -67,7 +68,7 @@ class NftKernel:
         work = copy.deepcopy(self.table)
         for line in text.splitlines():
             verb, kind, _, name, *rest = line.split(" ", 4)
-            assert name == "kube-proxy" or line.split()[3] == "kube-proxy", line
+            assert name == self.name, line
             if kind == "table":
                 work = (work or Table()) if verb == "add" else None
                 continue
@@ -89,6 +90,8 @@ class NftKernel:
                 if work.specs.setdefault(name, rest) != rest:
                     raise self._refused(f"{name}: exists with other flags")
                 work.containers.setdefault(name, {})
+                if elements := re.search(r"elements = (\{.*?\})", rest):
+                    work.containers[name] |= dict(_elements(elements[1]))
             case "add", "rule":
                 work.chains[name].append(rest)
             case "flush", "chain":
@@ -219,7 +222,7 @@ class NftKernel:
     def verdict(self, value: str, packet: Packet) -> Branches:
         """drop, reject, or what a chain decides."""
         verb, _, chain = value.partition(" ")
-        if verb in ("drop", "reject"):
+        if verb in ("accept", "drop", "reject", "return"):
             yield ONE, packet, verb.upper()
             return
         for chance, after, verdict in self._chain(chain, packet):
@@ -285,7 +288,20 @@ Handled = bool | Packet | Fraction | Branches
 STATEMENTS: list[tuple[str, Callable[..., Handled]]] = [
     (r"ct state new", lambda k, p: True),
     (r"ct status dnat", lambda k, p: p.dnat),
-    (r"(drop|reject)", lambda k, p, v: k.verdict(v, p)),
+    (r"ct state established,related", lambda k, p: False),
+    (r"counter", lambda k, p: True),
+    (r"(accept|drop|reject|return)", lambda k, p, v: k.verdict(v, p)),
+    (r"ip saddr \. ip daddr @(\S+)", lambda k, p, c: _has(k, f"{p.source} . {p.destination}", c)),
+    (r"ip saddr vmap @(\S+)", lambda k, p, c: k.look_up(p, p.source, c)),
+    (r"ip daddr vmap @(\S+)", lambda k, p, c: k.look_up(p, p.destination, c)),
+    (
+        r"ip daddr \. (tcp|udp|sctp) dport \{ (.*?) \}",
+        lambda k, p, name, s: p.protocol == name and f"{p.destination} . {p.port}" in s.split(", "),
+    ),
+    (
+        r"(tcp|udp|sctp) dport (\d+)(?:-(\d+))?",
+        lambda k, p, name, low, high: p.protocol == name and int(low) <= p.port <= int(high or low),
+    ),
     (r"((?:goto|jump) \S+)", lambda k, p, v: k.verdict(v, p)),
     (
         r"ip saddr \. ip daddr \. meta l4proto \. th dport @(\S+)",
@@ -296,8 +312,9 @@ STATEMENTS: list[tuple[str, Callable[..., Handled]]] = [
     (r"ip daddr @(\S+)", lambda k, p, c: _has(k, p.destination, c)),
     (r"ip saddr @(\S+)", lambda k, p, c: _has(k, p.source, c)),
     (r"ip saddr != (\{.*?\}|\S+)", lambda k, p, r: not _within(p.source, r)),
-    (r"ip saddr (\S+)", lambda k, p, r: _within(p.source, r)),
-    (r"ip daddr (\S+)", lambda k, p, r: _within(p.destination, r)),
+    (r"ip daddr != (\{.*?\}|\S+)", lambda k, p, r: not _within(p.destination, r)),
+    (r"ip saddr (\{.*?\}|\S+)", lambda k, p, r: _within(p.source, r)),
+    (r"ip daddr (\{.*?\}|\S+)", lambda k, p, r: _within(p.destination, r)),
     (r"meta l4proto (\w+)", lambda k, p, name: p.protocol == name),
     (r"meta mark set meta mark \| (\S+)", lambda k, p, m: replace(p, mark=p.mark | int(m, 16))),
     (r"meta mark & (\S+) != 0x00000000", lambda k, p, m: bool(p.mark & int(m, 16))),

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from labctl.proxy import hostports
 from labctl.proxy.explain import Index, Rule, changes, iptables_rules, nftables_rules
 from labctl.proxy.iptables.rules import rules
 from labctl.proxy.nftables import script
 from labctl.proxy.nftables.rules import fragment
+from labctl.proxy.pods import HostPort, Pod
 from tests.proxy.objects import VIEW, endpoint, endpoint_slice, ports_of, reachable_everywhere, service
 from tests.proxy.recorded import cases
 from tests.proxy.test_packets import iptables_kernel
@@ -89,3 +91,37 @@ def test_only_rules_that_came_or_went_are_changes() -> None:
     a, b, c = (Rule("nat", "X", text) for text in "abc")
     assert changes([a, b], [c, b]) == [("-", a), ("+", c)]
     assert changes([a, b], [b, a]) == []
+
+
+POLICY_LISTING = """table ip labctl-policy {
+\tset self {
+\t\ttype ipv4_addr . ipv4_addr
+\t\telements = { 10.244.2.3 . 10.244.2.3 }
+\t}
+\tchain ingress-EO7VKXCF-shop/api_shop/deny {
+\t\tip saddr 10.244.1.4 tcp dport 80 return comment "shop/api"
+\t\tcounter packets 0 bytes 0 drop comment "Ingress that no policy allows"
+\t}
+\tchain forward {
+\t\ttype filter hook forward priority mangle; policy accept;
+\t\tip daddr vmap @ingress-pods
+\t}
+}
+"""
+
+
+def test_rules_of_policies_name_them() -> None:
+    listed = nftables_rules(POLICY_LISTING)
+    assert [INDEX.explain(rule).words for rule in listed] == [
+        "NetworkPolicies of this node's Pods",
+        "NetworkPolicy shop/api",
+        "no rule of NetworkPolicy shop/api, shop/deny allows it",
+        "NetworkPolicies of this node's Pods",
+    ]
+
+
+def test_rules_of_host_ports_name_the_pod() -> None:
+    pod = Pod("shop", "web", "10.244.1.7", "node-1", {}, (), (HostPort("tcp", 8080, 80),))
+    chains = hostports.chains([pod], node="node-1", pod_cidr="10.244.1.0/24")
+    words = {INDEX.explain(Rule("nat", chain, text)).words for chain, listed in chains.items() for text in listed}
+    assert {"hostPort of Pod shop/web", "a Pod's hostPort"} <= words and "" not in words
