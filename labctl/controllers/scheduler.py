@@ -1,4 +1,4 @@
-"""The scheduler: pods without a node get the one with the fewest pods among those they fit on.
+"""The scheduler: pods without a node get the one with the fewest pods among those they fit on, see placement.
 
 Filters and words are those of kube-scheduler's plugins NodeUnschedulable, NodeAffinity (nodeSelector), TaintToleration and
 NodePorts; resources are not counted, as a lab's nodes share one machine.
@@ -6,10 +6,9 @@ NodePorts; resources are not counted, as a lab's nodes share one machine.
 
 from __future__ import annotations
 
-from collections import Counter
-
 from labctl.api import kinds
-from labctl.api.objects import Object, ObjectKey
+from labctl.api.objects import Object, ObjectKey, key_of
+from labctl.controllers import placement
 from labctl.controllers.context import Context, KeyController, with_kind
 from labctl.controllers.namespaces import suppress_gone
 
@@ -29,38 +28,45 @@ class Scheduler(KeyController):
         context.on_change(kinds.NODE, self._node_changed)
 
     def _pod_changed(self, old: Object | None, new: Object | None) -> None:
-        if new is None or new["spec"].get("nodeName"):
-            self._placed.pop(
-                ObjectKey((new or old or {})["metadata"]["namespace"], (new or old or {})["metadata"]["name"]), None
-            )
+        known = new or old
+        assert known is not None
+        if new is None or _node_of(new):
+            self._placed.pop(key_of(known), None)
         else:
             self.enqueue(old, new)
+        if (new is None or _has_ended(new)) and _node_of(known) and not (old is not None and _has_ended(old)):
+            self._retry()  # it has left its ports
 
     def _node_changed(self, _: Object | None, new: Object | None) -> None:
         if new is not None:
-            for pod in self.context.all(kinds.POD):
-                if not pod["spec"].get("nodeName"):
-                    self.enqueue(None, pod)
+            self._retry()
+
+    def _retry(self) -> None:
+        for pod in self.context.all(kinds.POD):
+            if not _node_of(pod):
+                self.enqueue(None, pod)
 
     async def reconcile(self, key: ObjectKey) -> None:
         """Bind one pod, or say why no node takes it."""
         pod = self.context.get(kinds.POD, key)
-        if (
-            pod is None
-            or pod["spec"].get("nodeName")
-            or pod["metadata"].get("deletionTimestamp")
-            or key in self._placed
-        ):
+        if pod is None or _node_of(pod) or pod["metadata"].get("deletionTimestamp") or key in self._placed:
             return
-        nodes = list(self.context.all(kinds.NODE))
-        refusals = {n["metadata"]["name"]: why for n in nodes if (why := self._refusal(n, pod))}
-        fitting = [n["metadata"]["name"] for n in nodes if n["metadata"]["name"] not in refusals]
-        if not fitting:
-            await self._refuse(pod, len(nodes), list(refusals.values()))
-            return
-        load = Counter(p["spec"]["nodeName"] for p in self.context.all(kinds.POD) if p["spec"].get("nodeName"))
-        load += Counter(self._placed.values())
-        node = min(fitting, key=lambda n: (load[n], n))
+        chosen = placement.choose(pod, self.context.all(kinds.NODE), self._on_nodes())
+        if isinstance(chosen, str):
+            await self._bind(pod, key, chosen)
+        else:
+            await self._refuse(pod, placement.message(list(chosen.values())))
+
+    def _on_nodes(self) -> dict[str, list[Object]]:
+        """The pods that hold something of a node: those that run, and those whose binding was not seen yet."""
+        found: dict[str, list[Object]] = {}
+        for pod in self.context.all(kinds.POD):
+            node = _node_of(pod) or self._placed.get(key_of(pod), "")
+            if node and not _has_ended(pod):
+                found.setdefault(node, []).append(pod)
+        return found
+
+    async def _bind(self, pod: Object, key: ObjectKey, node: str) -> None:
         self._placed[key] = node
         binding = {"metadata": {"name": key.name, "namespace": key.namespace}, "target": {"kind": "Node", "name": node}}
         with suppress_gone():
@@ -70,28 +76,7 @@ class Scheduler(KeyController):
         message = f"Successfully assigned {key.namespace}/{key.name} to {node}"
         self._recorder.event(with_kind(kinds.POD, pod), "Normal", "Scheduled", message)
 
-    def _refusal(self, node: Object, pod: Object) -> str:
-        if node["spec"].get("unschedulable"):
-            return "node(s) were unschedulable"
-        selector = pod["spec"].get("nodeSelector") or {}
-        labels = node["metadata"].get("labels") or {}
-        if any(labels.get(k) != v for k, v in selector.items()):
-            return "node(s) didn't match Pod's node affinity/selector"
-        for taint in node["spec"].get("taints") or ():
-            if taint["effect"] != "PreferNoSchedule" and not _tolerates(pod, taint):
-                value = f"{taint['key']}: {taint.get('value', '')}" if taint.get("value") else taint["key"]
-                return f"node(s) had untolerated taint {{{value}}}"
-        if _host_ports(pod) & self._ports_on(node["metadata"]["name"]):
-            return "node(s) didn't have free ports for the requested pod ports"
-        return ""
-
-    def _ports_on(self, node: str) -> set[tuple[str, int]]:
-        pods = (p for p in self.context.all(kinds.POD) if p["spec"].get("nodeName") == node)
-        return {port for p in pods for port in _host_ports(p)}
-
-    async def _refuse(self, pod: Object, count: int, reasons: list[str]) -> None:
-        tally = ", ".join(f"{n} {why}" for why, n in sorted(Counter(reasons).items()))
-        message = f"0/{count} nodes are available: {tally}." if count else "no nodes available to schedule pods"
+    async def _refuse(self, pod: Object, message: str) -> None:
         conditions = [c for c in pod["status"].get("conditions") or () if c["type"] != "PodScheduled"]
         known: Object = next((c for c in pod["status"].get("conditions") or () if c["type"] == "PodScheduled"), {})
         if known.get("message") == message:
@@ -116,21 +101,10 @@ class Scheduler(KeyController):
         self._recorder.event(with_kind(kinds.POD, pod), "Warning", "FailedScheduling", message)
 
 
-def _tolerates(pod: Object, taint: Object) -> bool:
-    for toleration in pod["spec"].get("tolerations") or ():
-        if toleration.get("effect") not in (None, "", taint["effect"]):
-            continue
-        if toleration.get("key") not in (None, "", taint["key"]):
-            continue
-        if toleration.get("operator") == "Exists" or toleration.get("value", "") == taint.get("value", ""):
-            return True
-    return False
+def _node_of(pod: Object) -> str:
+    node: str = pod["spec"].get("nodeName") or ""
+    return node
 
 
-def _host_ports(pod: Object) -> set[tuple[str, int]]:
-    return {
-        (port.get("protocol", "TCP"), port["hostPort"])
-        for container in pod["spec"].get("containers") or ()
-        for port in container.get("ports") or ()
-        if port.get("hostPort")
-    }
+def _has_ended(pod: Object) -> bool:
+    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")

@@ -45,7 +45,9 @@ def test_pods_that_want_the_same_port_need_nodes_of_their_own(ns: Lab) -> None:
     waiting = eventually(lambda: [p for p, n in zip(items(ns), pods_on_nodes(ns), strict=True) if not n])
     assert len(waiting) == 1 and waiting[0]["status"]["phase"] == "Pending"
     name = waiting[0]["metadata"]["name"]
-    words = "0/2 nodes are available: 2 node(s) didn't have free ports for the requested pod ports."
+    words = "0/2 nodes are available: 2 node(s) didn't have free ports for the requested pod ports. "
+    words += "no new claims to deallocate, preemption: 0/2 nodes are available: "
+    words += "2 No preemption victims found for incoming pod."
     eventually(lambda: words in ns.kubectl("describe", "pod", name, "-n", ns.namespace).out)
     taken = next(p["metadata"]["name"] for p in items(ns) if p["metadata"]["name"] != name)
     ns.kubectl("scale", "deploy/web", "--replicas=2", "-n", ns.namespace)

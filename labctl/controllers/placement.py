@@ -1,0 +1,101 @@
+"""Which node a pod fits on, and why no node takes it, in the words of kube-scheduler's filters. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from labctl.api.objects import Object
+
+_NO_CLAIMS = "no new claims to deallocate"  # kube-scheduler's words for a pod without resource claims
+_ANYWHERE = ("", "0.0.0.0", "::")  # noqa: S104  # what hostIP may say
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a node does not take a pod; `is_for_good` where removing other pods could not help."""
+
+    reason: str
+    is_for_good: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class HostPort:
+    """A port of a node that a pod wants for itself; an empty address means all."""
+
+    protocol: str
+    address: str
+    number: int
+
+    def collides(self, other: HostPort) -> bool:
+        """Whether both cannot be had on one node."""
+        if (self.protocol, self.number) != (other.protocol, other.number):
+            return False
+        return self.address == other.address or not (self.address and other.address)
+
+
+def host_ports(pod: Object) -> list[HostPort]:
+    """The ports a pod wants of its node."""
+    return [
+        HostPort(
+            port.get("protocol", "TCP"), "" if port.get("hostIP", "") in _ANYWHERE else port["hostIP"], port["hostPort"]
+        )
+        for container in pod["spec"].get("containers") or ()
+        for port in container.get("ports") or ()
+        if port.get("hostPort")
+    ]
+
+
+def choose(pod: Object, nodes: Iterable[Object], placed: Mapping[str, Sequence[Object]]) -> str | dict[str, Refusal]:
+    """The fitting node with the fewest pods, or every node's refusal. `placed` are the pods on each node."""
+    names: dict[str, Refusal | None] = {
+        n["metadata"]["name"]: refusal(pod, n, placed.get(n["metadata"]["name"], ())) for n in nodes
+    }
+    fitting = [name for name, refused in names.items() if refused is None]
+    if fitting:
+        return min(fitting, key=lambda n: (len(placed.get(n, ())), n))
+    return {name: refused for name, refused in names.items() if refused is not None}
+
+
+def refusal(pod: Object, node: Object, there: Sequence[Object]) -> Refusal | None:
+    """Why a node with some pods does not take another one; None when it does."""
+    if node["spec"].get("unschedulable"):
+        return Refusal("node(s) were unschedulable")
+    selector = pod["spec"].get("nodeSelector") or {}
+    labels = node["metadata"].get("labels") or {}
+    if any(labels.get(k) != v for k, v in selector.items()):
+        return Refusal("node(s) didn't match Pod's node affinity/selector")
+    for taint in node["spec"].get("taints") or ():
+        if taint["effect"] != "PreferNoSchedule" and not _tolerates(pod, taint):
+            value = f"{taint['key']}: {taint.get('value', '')}" if taint.get("value") else taint["key"]
+            return Refusal(f"node(s) had untolerated taint {{{value}}}")
+    wanted = host_ports(pod)
+    if wanted and any(mine.collides(theirs) for other in there for theirs in host_ports(other) for mine in wanted):
+        return Refusal("node(s) didn't have free ports for the requested pod ports", is_for_good=False)
+    return None
+
+
+def message(refusals: Sequence[Refusal]) -> str:
+    """The message of kube-scheduler's FitError; labctl never removes a pod for another one."""
+    if not refusals:
+        return "no nodes available to schedule pods"
+    helpless, victimless = "Preemption is not helpful for scheduling", "No preemption victims found for incoming pod"
+    none = f"0/{len(refusals)} nodes are available: "
+    evicting = _tally(helpless if r.is_for_good else victimless for r in refusals)
+    return f"{none}{_tally(r.reason for r in refusals)}. {_NO_CLAIMS}, preemption: {none}{evicting}."
+
+
+def _tally(reasons: Iterable[str]) -> str:
+    return ", ".join(sorted(f"{n} {why}" for why, n in Counter(reasons).items()))
+
+
+def _tolerates(pod: Object, taint: Object) -> bool:
+    for toleration in pod["spec"].get("tolerations") or ():
+        if toleration.get("effect") not in (None, "", taint["effect"]):
+            continue
+        if toleration.get("key") not in (None, "", taint["key"]):
+            continue
+        if toleration.get("operator") == "Exists" or toleration.get("value", "") == taint.get("value", ""):
+            return True
+    return False

@@ -1,0 +1,125 @@
+"""Which node a pod gets, what is said when none takes it, and that it is tried again when something changed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from labctl.api import kinds
+from labctl.api.objects import Object
+from labctl.controllers import placement
+from labctl.controllers.placement import HostPort, Refusal
+from labctl.controllers.scheduler import Scheduler
+from tests.controllers.world import World, pod, world
+
+PREEMPTION = "no new claims to deallocate, preemption: 0/{0} nodes are available: {1}."
+
+
+@pytest.fixture
+async def cluster() -> AsyncIterator[World]:
+    async with world(Scheduler) as made:
+        for name in ("node-1", "node-2"):
+            await made.create(kinds.NODE, {"metadata": {"name": name}})
+        yield made
+
+
+def wanting(name: str, port: int = 8080, **more: Any) -> Object:
+    made = pod(name)
+    made["spec"]["containers"][0]["ports"] = [{"containerPort": 80, "hostPort": port, **more}]
+    return made
+
+
+async def node_of(cluster: World, name: str) -> str:
+    found = (await cluster.get(kinds.POD, name))["spec"].get("nodeName", "")
+    return str(found)
+
+
+@pytest.mark.looptime
+async def test_pods_spread_over_the_nodes(cluster: World) -> None:
+    for n in range(4):
+        await cluster.create(kinds.POD, pod(f"p{n}"))
+    assert [await node_of(cluster, f"p{n}") for n in range(4)] == ["node-1", "node-2", "node-1", "node-2"]
+    assert (await cluster.events("Scheduled"))[0] == "Successfully assigned default/p0 to node-1"
+
+
+@pytest.mark.looptime
+async def test_a_host_port_is_had_once_on_a_node_and_again_when_its_pod_is_gone(cluster: World) -> None:
+    for n in range(3):
+        await cluster.api.create(kinds.POD, wanting(f"p{n}"), namespace="default")
+    await cluster.settle()
+    assert [await node_of(cluster, f"p{n}") for n in range(3)] == ["node-1", "node-2", ""]
+    words = "0/2 nodes are available: 2 node(s) didn't have free ports for the requested pod ports. "
+    words += PREEMPTION.format(2, "2 No preemption victims found for incoming pod")
+    assert await cluster.events("FailedScheduling") == [words]
+    (condition,) = (await cluster.get(kinds.POD, "p2"))["status"]["conditions"]
+    assert (condition["status"], condition["reason"], condition["message"]) == ("False", "Unschedulable", words)
+    await cluster.delete(kinds.POD, "p1", grace_period_s=0)
+    assert await node_of(cluster, "p2") == "node-2"
+
+
+@pytest.mark.looptime
+async def test_a_pod_that_has_ended_leaves_its_ports(cluster: World) -> None:
+    for n in range(3):
+        await cluster.create(kinds.POD, wanting(f"p{n}"))
+    await cluster.patch(kinds.POD, "p0", {"status": {"phase": "Succeeded"}}, subresource="status")
+    assert await node_of(cluster, "p2") == "node-1"
+
+
+@pytest.mark.looptime
+async def test_a_node_that_changed_is_tried_again(cluster: World) -> None:
+    await cluster.create(kinds.POD, pod("p", nodeSelector={"disk": "fast"}))
+    words = "0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector. "
+    words += PREEMPTION.format(2, "2 Preemption is not helpful for scheduling")
+    assert await cluster.events("FailedScheduling") == [words]
+    await cluster.patch(kinds.NODE, "node-2", {"metadata": {"labels": {"disk": "fast"}}})
+    assert await node_of(cluster, "p") == "node-2"
+
+
+def test_reasons_are_counted_and_sorted() -> None:
+    refusals = [Refusal("b"), Refusal("a", is_for_good=False), Refusal("b")]
+    assert placement.message(refusals) == "0/3 nodes are available: 1 a, 2 b. " + PREEMPTION.format(
+        3, "1 No preemption victims found for incoming pod, 2 Preemption is not helpful for scheduling"
+    )
+    assert placement.message([]) == "no nodes available to schedule pods"
+
+
+@pytest.mark.parametrize(
+    ("other", "collides"),
+    [
+        (HostPort("TCP", "", 80), True),
+        (HostPort("TCP", "127.0.0.1", 80), True),
+        (HostPort("TCP", "127.0.0.2", 80), False),
+        (HostPort("UDP", "127.0.0.1", 80), False),
+        (HostPort("TCP", "", 81), False),
+    ],
+)
+def test_a_port_collides_at_the_same_address_or_where_one_takes_all(other: HostPort, *, collides: bool) -> None:
+    mine = HostPort("TCP", "127.0.0.1", 80)
+    assert mine.collides(other) == other.collides(mine) == collides
+
+
+TAINT = {"key": "k", "value": "v", "effect": "NoSchedule"}
+
+
+@pytest.mark.parametrize(
+    ("tolerations", "reason"),
+    [
+        ([], "node(s) had untolerated taint {k: v}"),
+        ([{"key": "k", "value": "v"}], ""),
+        ([{"key": "k", "operator": "Exists"}], ""),
+        ([{"operator": "Exists"}], ""),
+        ([{"key": "k", "value": "w"}], "node(s) had untolerated taint {k: v}"),
+        ([{"key": "k", "value": "v", "effect": "NoExecute"}], "node(s) had untolerated taint {k: v}"),
+    ],
+)
+def test_taints_and_tolerations(tolerations: list[Object], reason: str) -> None:
+    node = {"metadata": {"name": "n"}, "spec": {"taints": [TAINT]}}
+    found = placement.refusal(pod("p", tolerations=tolerations), node, ())
+    assert (found.reason if found else "") == reason
+
+
+def test_a_cordoned_node_takes_nothing() -> None:
+    refused = placement.refusal(pod("p"), {"metadata": {"name": "n"}, "spec": {"unschedulable": True}}, ())
+    assert refused == Refusal("node(s) were unschedulable")
