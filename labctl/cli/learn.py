@@ -1,4 +1,4 @@
-"""Commands for learning: lessons, and why something does not work."""
+"""Commands for learning: lessons."""
 
 from __future__ import annotations
 
@@ -20,9 +20,8 @@ _PANEL = "Learn"
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands to the application."""
+    """Add the command to the application."""
     app.command(rich_help_panel=_PANEL)(lesson)
-    app.command(rich_help_panel=_PANEL)(why)
 
 
 def lesson(
@@ -64,30 +63,6 @@ def kubeconfig_of(context: str) -> Iterator[str]:
             context, server=found.server, ca_certificate=found.ca_certificate, token=found.token, path=path
         )
         yield str(path)
-
-
-def why(
-    target: Annotated[str, typer.Argument(help="svc/NAME, pod/NAME, a URL or HOST:PORT.")],
-    namespace: Annotated[str, typer.Option("--namespace", "-n", help="Namespace to look from.")] = "",
-    context: Annotated[str, typer.Option(help="Context of the kubeconfig; the current one unless given.")] = "",
-) -> None:
-    """Say why a Service, a Pod or a URL does not work, and which command mends it; exit code 1 when it does not.
-
-    Example: `labctl why svc/numbers-api`
-    """
-    import asyncio
-
-    from labctl.client import kubeconfig
-    from labctl.why.ask import explain
-
-    where = kubeconfig.load(context)
-    found = asyncio.run(explain(where.api(), target, namespace or where.namespace))
-    width = max((len(f.about) for f in found), default=0)
-    for finding in found:
-        typer.echo(f"{finding.severity.value:<8} {finding.about:<{width}}  {finding.text}")
-        if finding.fix:
-            typer.echo(f"{'':<8} {'':<{width}}  {finding.fix}")
-    raise typer.Exit(1 if any(f.is_problem for f in found) else 0)
 
 
 def _write(text: str) -> None:

@@ -23,7 +23,7 @@ MODULES = {
     "down": "lab",
     "apiserver": "apiserver",
     "lesson": "learn",
-    "why": "learn",
+    "why": "why",
     "trace": "trace",
     "rules": "rules",
     "get": "get",

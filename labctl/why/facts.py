@@ -6,7 +6,7 @@ Diagnoses are pure functions of a `Facts` value, so each can be tested with obje
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,42 @@ from labctl.api.objects import Object, ObjectKey, key_of
 from labctl.client.protocol import Api
 
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try to connect. `address` is what the name resolved to; `error` is empty when it was answered."""
+
+    host: str
+    port: int
+    address: str = ""
+    error: str = ""
+    took_ms: float = 0
+
+    UNRESOLVED = "the name does not resolve"
+    REFUSED = "refused"
+    SILENT = "no answer"
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether something was there."""
+        return not self.error
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen of the running cluster beside its API; empty where nobody could look."""
+
+    listening: Mapping[ObjectKey, frozenset[int]] = field(default_factory=dict)
+    """Pod -> TCP ports something listens on inside it, for the pods that could be asked."""
+    source: Object | None = None
+    """The pod that tried; None stands for the host of the lab."""
+    attempts: Mapping[tuple[str, int], Attempt] = field(default_factory=dict)
+    """(host, port) -> what came of it; port 0 only looks the name up."""
+    last_words: Mapping[tuple[ObjectKey, str], str] = field(default_factory=dict)
+    """(pod, container) -> the last line that an ended container wrote."""
+    free_port: int = 0
+    """A port of the host that nobody holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +66,8 @@ class Facts:
     policies: Sequence[Object] = ()
     events: Sequence[Object] = ()
     namespaces: Sequence[Object] = ()
-    listening: dict[ObjectKey, frozenset[int]] = field(default_factory=dict)
-    """Pod -> TCP ports something listens on inside it, for the pods that could be asked."""
+    replica_sets: Sequence[Object] = ()
+    seen: Seen = field(default_factory=Seen)
 
     def service(self, namespace: str, name: str) -> Object | None:
         """One Service."""
@@ -40,6 +76,27 @@ class Facts:
     def pod(self, namespace: str, name: str) -> Object | None:
         """One Pod."""
         return _find(self.pods, namespace, name)
+
+    def selected(self, service: Object) -> list[Object]:
+        """The pods that a Service's selector selects, without those that are going."""
+        pods = self.in_namespace(self.pods, key_of(service).namespace)
+        chosen = (p for p in pods if matches(service["spec"].get("selector"), labels_of(p)))
+        return [p for p in chosen if "deletionTimestamp" not in p["metadata"]]
+
+    def ready_addresses(self, service: Object) -> list[str]:
+        """Addresses of a Service's ready endpoints."""
+        return sorted(
+            address
+            for s in self.slices_of(service)
+            for e in s.get("endpoints") or ()
+            if (e.get("conditions") or {}).get("ready", True)
+            for address in e["addresses"]
+        )
+
+    def pod_at(self, address: str) -> Object | None:
+        """The pod with an address of its own."""
+        own = (p for p in self.pods if not p["spec"].get("hostNetwork"))
+        return next((p for p in own if (p.get("status") or {}).get("podIP") == address), None)
 
     def slices_of(self, service: Object) -> list[Object]:
         """The EndpointSlices of a Service."""
@@ -96,14 +153,15 @@ def condition(obj: Object, kind: str) -> dict[str, Any]:
     return next((c for c in conditions if c["type"] == kind), {})
 
 
-async def gather(api: Api, *, listening: Callable[[Object], Any] | None = None) -> Facts:
-    """Read all facts at once. `listening` is awaited per running pod for the ports it listens on (None: unknown)."""
+async def gather(api: Api) -> Facts:
+    """Read all facts of the API at once."""
     wanted = {
         "services": kinds.SERVICE,
         "pods": kinds.POD,
         "slices": kinds.ENDPOINT_SLICE,
         "endpoints": kinds.ENDPOINTS,
         "deployments": kinds.DEPLOYMENT,
+        "replica_sets": kinds.REPLICA_SET,
         "nodes": kinds.NODE,
         "policies": kinds.NETWORK_POLICY,
         "events": kinds.EVENT,
@@ -115,9 +173,4 @@ async def gather(api: Api, *, listening: Callable[[Object], Any] | None = None) 
         name: [{"apiVersion": kind.api_version, "kind": kind.kind, **item} for item in answer.items]
         for (name, kind), answer in zip(wanted.items(), lists, strict=True)
     }
-    ports: dict[ObjectKey, frozenset[int]] = {}
-    if listening is not None:
-        running = [p for p in found["pods"] if (p.get("status") or {}).get("phase") == "Running"]
-        answers = await asyncio.gather(*(listening(p) for p in running))
-        ports = {key_of(p): a for p, a in zip(running, answers, strict=True) if a is not None}
-    return Facts(**found, listening=ports)
+    return Facts(**found)  # type: ignore[arg-type]  # the names above are fields of lists of objects
