@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterable
 
 from labctl.api import kinds
 from labctl.api.objects import Object, ObjectKey, key_of
 from labctl.api.status import ApiError
-from labctl.controllers import slices
+from labctl.controllers import slices, subsets
 from labctl.controllers.context import Context, KeyController
-from labctl.controllers.namespaces import suppress_gone
+from labctl.controllers.namespaces import is_terminating, suppress_gone
 
 _MANAGED = "endpoints.kubernetes.io/managed-by"
 _MANAGER = "endpoint-controller"
-_MAX_ADDRESSES = 1000
+_OVER_CAPACITY = "endpoints.kubernetes.io/over-capacity"
 
 
 class LegacyEndpoints(KeyController):
@@ -23,6 +23,7 @@ class LegacyEndpoints(KeyController):
         super().__init__(context)
         context.on_change(kinds.SERVICE, self.enqueue)
         context.on_change(kinds.POD, self._pod_changed)
+        context.on_change(kinds.ENDPOINTS, self._endpoints_gone)
 
     def _pod_changed(self, old: Object | None, new: Object | None) -> None:
         pod = new or old or {}
@@ -30,66 +31,78 @@ class LegacyEndpoints(KeyController):
             if any(p is not None and slices.selects(service, p) for p in (old, new)):
                 self.queue.add(key_of(service))
 
+    def _endpoints_gone(self, old: Object | None, new: Object | None) -> None:
+        if new is None:
+            self.enqueue(old, new)
+
     async def reconcile(self, key: ObjectKey) -> None:
         """Make a Service's Endpoints say what its pods are."""
-        service = self.context.get(kinds.SERVICE, key)
+        service, present = self.context.get(kinds.SERVICE, key), self.context.get(kinds.ENDPOINTS, key)
         if service is None:
-            with suppress_gone():
-                if self.context.get(kinds.ENDPOINTS, key) is not None:
+            if present is not None:
+                with suppress_gone():
                     await self.context.api.delete(kinds.ENDPOINTS, key.namespace, key.name)
             return
         if not service["spec"].get("selector") or service["spec"].get("type") == "ExternalName":
-            return
-        pods = [p for p in self.context.all(kinds.POD, key.namespace) if slices.selects(service, p)]
-        subsets = subsets_of(service, pods)
+            return  # hand-made ones are none of our business, and former ones stay
+        pods = (p for p in self.context.all(kinds.POD, key.namespace) if slices.selects(service, p))
+        wanted, is_cut = subsets.truncated(subsets_of(service, pods))
         labels = {**(service["metadata"].get("labels") or {}), _MANAGED: _MANAGER}
-        if service["spec"].get("clusterIP") == "None":
+        labels.pop(slices.HEADLESS, None)
+        if slices.is_headless(service):
             labels[slices.HEADLESS] = ""
-        present = self.context.get(kinds.ENDPOINTS, key)
         if present is None:
-            meta = {"name": key.name, "namespace": key.namespace, "labels": labels}
-            with suppress(ApiError):  # created meanwhile: the change will bring us back
-                await self.context.api.create(kinds.ENDPOINTS, {"metadata": meta, "subsets": subsets})
-        elif (present.get("subsets") or []) != subsets or (present["metadata"].get("labels") or {}) != labels:
-            meta = {k: v for k, v in present["metadata"].items() if k != "resourceVersion"} | {"labels": labels}
-            with suppress_gone():
-                await self.context.api.update(kinds.ENDPOINTS, {**present, "metadata": meta, "subsets": subsets})
+            await self._create(key, wanted, labels, is_cut=is_cut)
+        elif not _is_right(present, wanted, labels, is_cut=is_cut):
+            notes = _noted(present["metadata"].get("annotations") or {}, is_cut=is_cut)
+            meta = {**present["metadata"], "labels": labels, "annotations": notes}
+            with suppress_gone():  # of others' changes we will not hear: they are written over
+                meta.pop("resourceVersion", None)
+                await self.context.api.update(kinds.ENDPOINTS, {**present, "metadata": meta, "subsets": wanted})
+
+    async def _create(self, key: ObjectKey, wanted: list[Object], labels: dict[str, str], *, is_cut: bool) -> None:
+        meta: Object = {"name": key.name, "namespace": key.namespace, "labels": labels}
+        if notes := _noted({}, is_cut=is_cut):
+            meta["annotations"] = notes
+        try:
+            await self.context.api.create(kinds.ENDPOINTS, {"metadata": meta, "subsets": wanted})
+        except ApiError as error:
+            if not is_terminating(error):
+                raise
 
 
-def subsets_of(service: Object, pods: list[Object]) -> list[Object]:
+def subsets_of(service: Object, pods: Iterable[Object]) -> list[Object]:
     """Ready and not ready addresses, grouped by what ports the pods have. Pure."""
-    groups: dict[str, Object] = {}
     family = slices.families_of(service)[0]
-    for pod in sorted(pods, key=lambda p: p["metadata"]["name"]):
-        if not slices.should_be_in(pod, include_terminating=False):
+    published = bool(service["spec"].get("publishNotReadyAddresses"))
+    found: list[Object] = []
+    for pod in pods:
+        endpoint = (
+            slices.endpoint_of(service, pod, family)
+            if slices.should_be_in(pod, include_terminating=published)
+            else None
+        )
+        if endpoint is None:
             continue
-        endpoint = slices.endpoint_of(service, pod, family)
-        ports = [_port(p) for p in slices.endpoint_ports(service, pod)]
-        if endpoint is None or (not ports and service["spec"].get("ports")):
+        ports = slices.endpoint_ports(service, pod)
+        if not ports and (service["spec"].get("ports") or service["spec"].get("clusterIP") != "None"):
             continue
-        group = groups.setdefault(repr(ports), {"ports": ports, "addresses": [], "notReadyAddresses": []})
         name = "addresses" if endpoint["conditions"]["ready"] else "notReadyAddresses"
-        if sum(len(group[k]) for k in ("addresses", "notReadyAddresses")) < _MAX_ADDRESSES:
-            group[name].append(_address(endpoint))
-    for group in groups.values():
-        for name in ("addresses", "notReadyAddresses"):
-            group[name].sort(key=lambda a: tuple(int(p) for p in a["ip"].split(".")) if "." in a["ip"] else a["ip"])
-    return [{k: v for k, v in group.items() if v} for _, group in sorted(groups.items())]
+        found.append({name: [_address(endpoint)], "ports": ports})
+    return subsets.repacked(found)
 
 
-def _port(port: Object) -> Object:
-    return {k: v for k, v in port.items() if v not in ("", None)}
+def _is_right(present: Object, wanted: list[Object], labels: dict[str, str], *, is_cut: bool) -> bool:
+    meta = present["metadata"]
+    noted = _OVER_CAPACITY in (meta.get("annotations") or {})
+    return (present.get("subsets") or []) == wanted and (meta.get("labels") or {}) == labels and noted == is_cut
+
+
+def _noted(annotations: dict[str, str], *, is_cut: bool) -> dict[str, str]:
+    kept = {k: v for k, v in annotations.items() if k != _OVER_CAPACITY}
+    return {**kept, _OVER_CAPACITY: "truncated"} if is_cut else kept
 
 
 def _address(endpoint: Object) -> Object:
     address: Object = {"ip": endpoint["addresses"][0]}
-    if endpoint.get("hostname"):
-        address["hostname"] = endpoint["hostname"]
-    if endpoint.get("nodeName"):
-        address["nodeName"] = endpoint["nodeName"]
-    return address | {"targetRef": endpoint["targetRef"]}
-
-
-def service_key(obj: Object) -> ObjectKey:
-    """Endpoints have their Service's name."""
-    return key_of(obj)
+    return address | {k: endpoint[k] for k in ("hostname", "nodeName", "targetRef") if endpoint.get(k)}

@@ -1,12 +1,16 @@
-"""EndpointSlices follow Services and pods (pkg/controller/endpointslice and k8s.io/endpointslice)."""
+"""EndpointSlices follow Services, pods and nodes (pkg/controller/endpointslice); `slice_plan` decides."""
 
 from __future__ import annotations
 
 from labctl.api import kinds
 from labctl.api.objects import Object, ObjectKey, key_of
+from labctl.api.status import ApiError
 from labctl.controllers import slices
 from labctl.controllers.context import Context, KeyController, owner_reference
-from labctl.controllers.namespaces import suppress_gone
+from labctl.controllers.namespaces import is_terminating, suppress_gone
+from labctl.controllers.slice_plan import Content, plan
+
+ZONE = "topology.kubernetes.io/zone"
 
 
 class EndpointSlices(KeyController):
@@ -17,6 +21,7 @@ class EndpointSlices(KeyController):
         context.on_change(kinds.SERVICE, self.enqueue)
         context.on_change(kinds.POD, self._pod_changed)
         context.on_change(kinds.ENDPOINT_SLICE, self._slice_changed)
+        context.on_change(kinds.NODE, self._node_changed)
 
     def _pod_changed(self, old: Object | None, new: Object | None) -> None:
         pod = new or old or {}
@@ -31,29 +36,30 @@ class EndpointSlices(KeyController):
         if labels.get(slices.MANAGED_BY) == slices.CONTROLLER:
             self.queue.add(ObjectKey(key_of(slice_).namespace, labels.get(slices.SERVICE_NAME, "")))
 
+    def _node_changed(self, old: Object | None, new: Object | None) -> None:
+        if old is None or new is None or _zone(old) != _zone(new):
+            for service in self.context.all(kinds.SERVICE):
+                self.queue.add(key_of(service))
+
     async def reconcile(self, key: ObjectKey) -> None:
         """Make a Service's slices say what its pods are."""
         service = self.context.get(kinds.SERVICE, key)
         known = self._known(key)
-        if service is None or service["metadata"].get("deletionTimestamp") or not service["spec"].get("selector"):
-            if service is None:
-                await self._delete(known)  # sooner than the garbage collector would
+        if service is None:
+            await self._delete(known)  # sooner than the garbage collector would
             return
-        if service["spec"].get("type") == "ExternalName":
-            await self._delete(known)
-            return
+        if not service["spec"].get("selector") or service["spec"].get("type") == "ExternalName":
+            return  # slices that are there stay as they are
         pods = [p for p in self.context.all(kinds.POD, key.namespace) if slices.selects(service, p)]
+        zones = {n["metadata"]["name"]: _zone(n) for n in self.context.all(kinds.NODE)}
+        made = plan(service, pods, known, zones)
         labels = slices.slice_labels(service)
-        for (family, _), (ports, endpoints) in slices.wanted_groups(service, pods).items():
-            for chunk in slices.chunks(endpoints):
-                present = _best(known, family, ports, chunk)
-                if present is None:
-                    await self._create(service, family, ports, chunk, labels)
-                    continue
-                known.remove(present)
-                if not slices.same_content(present, ports, chunk, labels):
-                    await self._update(present, ports, chunk, labels)
-        await self._delete(known)
+        if not service["metadata"].get("deletionTimestamp"):
+            for content in made.create:
+                await self._create(service, content, labels)
+        for slice_, content in made.update:
+            await self._update(slice_, content, labels)
+        await self._delete(made.delete)
 
     def _known(self, key: ObjectKey) -> list[Object]:
         return [
@@ -61,28 +67,30 @@ class EndpointSlices(KeyController):
             for s in self.context.all(kinds.ENDPOINT_SLICE, key.namespace)
             if (labels := s["metadata"].get("labels") or {}).get(slices.SERVICE_NAME) == key.name
             and labels.get(slices.MANAGED_BY) == slices.CONTROLLER
+            and not s["metadata"].get("deletionTimestamp")
         ]
 
-    async def _create(
-        self, service: Object, family: str, ports: list[Object], endpoints: list[Object], labels: dict[str, str]
-    ) -> None:
+    async def _create(self, service: Object, content: Content, labels: dict[str, str]) -> None:
         meta = {
             "generateName": f"{service['metadata']['name']}-",
             "namespace": key_of(service).namespace,
             "labels": labels,
             "ownerReferences": [owner_reference(kinds.SERVICE, service)],
         }
-        body = {"metadata": meta, "addressType": family, "endpoints": endpoints, "ports": ports}
-        made = await self.context.api.create(kinds.ENDPOINT_SLICE, body)
+        body = {"metadata": meta, "addressType": content.family, "endpoints": content.endpoints, "ports": content.ports}
+        try:
+            made = await self.context.api.create(kinds.ENDPOINT_SLICE, body)
+        except ApiError as error:
+            if not is_terminating(error):
+                raise
+            return
         # Our own copy learns of it at once: the next reconcile must not make it again.
         self.context.informers[kinds.ENDPOINT_SLICE].objects.setdefault(key_of(made), made)
 
-    async def _update(
-        self, present: Object, ports: list[Object], endpoints: list[Object], labels: dict[str, str]
-    ) -> None:
-        meta = {k: v for k, v in present["metadata"].items() if k != "resourceVersion"} | {"labels": labels}
-        body = {**present, "metadata": meta, "endpoints": endpoints, "ports": ports}
-        with suppress_gone():
+    async def _update(self, slice_: Object, content: Content, labels: dict[str, str]) -> None:
+        meta = {**slice_["metadata"], "labels": labels}
+        body = {**slice_, "metadata": meta, "endpoints": content.endpoints, "ports": content.ports}
+        with suppress_gone():  # of a slice that is another by now we will hear
             await self.context.api.update(kinds.ENDPOINT_SLICE, body)
 
     async def _delete(self, known: list[Object]) -> None:
@@ -92,13 +100,5 @@ class EndpointSlices(KeyController):
                 await self.context.api.delete(kinds.ENDPOINT_SLICE, key.namespace, key.name)
 
 
-def _best(known: list[Object], family: str, ports: list[Object], endpoints: list[Object]) -> Object | None:
-    """The stored slice that needs the fewest changes: the same ports first, then any, as Kubernetes reuses them."""
-    candidates = [s for s in known if s.get("addressType") == family]
-    wanted = {a for e in endpoints for a in e["addresses"]}
-
-    def score(slice_: Object) -> tuple[bool, int]:
-        have = {a for e in slice_.get("endpoints") or () for a in e["addresses"]}
-        return (slice_.get("ports") or []) == ports, len(have & wanted)
-
-    return max(candidates, key=score, default=None)
+def _zone(node: Object) -> str:
+    return str((node["metadata"].get("labels") or {}).get(ZONE, ""))

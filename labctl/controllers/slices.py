@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
-
-import orjson
-
-from labctl.api.objects import Object, key_of
+from labctl.api.objects import Object
 
 SERVICE_NAME = "kubernetes.io/service-name"
 MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 HEADLESS = "service.kubernetes.io/headless"
 CONTROLLER = "endpointslice-controller.k8s.io"
-MAX_ENDPOINTS = 100
 
 
 def selects(service: Object, pod: Object) -> bool:
@@ -51,7 +45,7 @@ def target_port(service_port: Object, pod: Object) -> int | None:
 
 
 def endpoint_ports(service: Object, pod: Object) -> list[Object]:
-    """The ports of a Service as a pod has them, in the Service's order."""
+    """The ports of a Service as a pod has them; a named port that the pod lacks is left out."""
     found = []
     for port in service["spec"].get("ports") or ():
         number = target_port(port, pod)
@@ -64,8 +58,8 @@ def endpoint_ports(service: Object, pod: Object) -> list[Object]:
     return found
 
 
-def endpoint_of(service: Object, pod: Object, family: str) -> Object | None:
-    """The endpoint of a pod in one address family, or None when it has no such address."""
+def endpoint_of(service: Object, pod: Object, family: str, zone: str = "") -> Object | None:
+    """The endpoint of a pod in one address family, or None when it has no such address. `zone` is its node's."""
     wanted = 6 if family == "IPv6" else 4
     addresses = [i["ip"] for i in pod["status"]["podIPs"] if (6 if ":" in i["ip"] else 4) == wanted]
     if not addresses:
@@ -73,17 +67,32 @@ def endpoint_of(service: Object, pod: Object, family: str) -> Object | None:
     serving = is_ready(pod)
     terminating = bool(pod["metadata"].get("deletionTimestamp"))
     ready = bool(service["spec"].get("publishNotReadyAddresses")) or (serving and not terminating)
-    meta = pod["metadata"]
+    meta, node = pod["metadata"], pod["spec"].get("nodeName")
     endpoint: Object = {
         "addresses": addresses,
         "conditions": {"ready": ready, "serving": serving, "terminating": terminating},
         "targetRef": {"kind": "Pod", "namespace": meta["namespace"], "name": meta["name"], "uid": meta["uid"]},
-        "nodeName": pod["spec"].get("nodeName"),
     }
+    hints = _hints(service, node, zone) if ready else {}
+    given = {"nodeName": node, "zone": zone, "hostname": hostname_of(service, pod), "hints": hints}
+    return endpoint | {name: value for name, value in given.items() if value}
+
+
+def hostname_of(service: Object, pod: Object) -> str:
+    """The name of a pod within a headless Service, if it has one there."""
     spec = pod["spec"]
-    if spec.get("hostname") and spec.get("subdomain") == service["metadata"]["name"]:
-        endpoint["hostname"] = spec["hostname"]
-    return endpoint
+    return str(spec.get("hostname") or "") if spec.get("subdomain") == service["metadata"]["name"] else ""
+
+
+def _hints(service: Object, node: str | None, zone: str) -> Object:
+    """Where an endpoint is preferred, after spec.trafficDistribution (KEP-4444, KEP-3015)."""
+    wish = service["spec"].get("trafficDistribution")
+    hints: Object = {}
+    if wish in ("PreferClose", "PreferSameZone", "PreferSameNode") and zone:
+        hints["forZones"] = [{"name": zone}]
+    if wish == "PreferSameNode" and node:
+        hints["forNodes"] = [{"name": node}]
+    return hints
 
 
 def families_of(service: Object) -> list[str]:
@@ -91,37 +100,17 @@ def families_of(service: Object) -> list[str]:
     return list(service["spec"].get("ipFamilies") or ["IPv4"])
 
 
-def wanted_groups(service: Object, pods: Iterable[Object]) -> dict[tuple[str, str], tuple[list[Object], list[Object]]]:
-    """(family, ports as text) -> (ports, endpoints): pods whose named ports differ go into different slices."""
-    groups: dict[tuple[str, str], tuple[list[Object], list[Object]]] = {}
-    headless = service["spec"].get("clusterIP") == "None"
-    for pod in sorted(pods, key=lambda p: p["metadata"]["name"]):
-        if not should_be_in(pod):
-            continue
-        ports = endpoint_ports(service, pod)
-        if not ports and service["spec"].get("ports") and not headless:
-            continue
-        for family in families_of(service):
-            endpoint = endpoint_of(service, pod, family)
-            if endpoint is not None:
-                groups.setdefault((family, _text(ports)), (ports, []))[1].append(endpoint)
-    if not groups:
-        # A Service without endpoints has one empty slice per family, so that watchers know it was looked at.
-        groups = {(family, "[]"): ([], []) for family in families_of(service)}
-    return groups
-
-
 def slice_labels(service: Object) -> dict[str, str]:
     """Labels of a Service's slices: the Service's own, and those that lead back to it."""
     labels = {k: v for k, v in (service["metadata"].get("labels") or {}).items() if k != HEADLESS}
-    if service["spec"].get("clusterIP") == "None":
+    if is_headless(service):
         labels[HEADLESS] = ""
     return labels | {MANAGED_BY: CONTROLLER, SERVICE_NAME: service["metadata"]["name"]}
 
 
-def chunks(endpoints: Sequence[Object]) -> list[list[Object]]:
-    """Endpoints in slices of at most 100; at least one slice."""
-    return [list(endpoints[i : i + MAX_ENDPOINTS]) for i in range(0, len(endpoints), MAX_ENDPOINTS)] or [[]]
+def is_headless(service: Object) -> bool:
+    """Whether a Service has no address of its own."""
+    return service["spec"].get("clusterIP") in (None, "", "None")
 
 
 def same_content(slice_: Object, ports: list[Object], endpoints: list[Object], labels: dict[str, str]) -> bool:
@@ -131,12 +120,3 @@ def same_content(slice_: Object, ports: list[Object], endpoints: list[Object], l
         and (slice_.get("endpoints") or []) == endpoints
         and (slice_["metadata"].get("labels") or {}) == labels
     )
-
-
-def _text(value: Any) -> str:
-    return orjson.dumps(value).decode()
-
-
-def owner_key(slice_: Object) -> str:
-    """`namespace/service` of a slice."""
-    return f"{key_of(slice_).namespace}/{(slice_['metadata'].get('labels') or {}).get(SERVICE_NAME, '')}"
