@@ -60,11 +60,17 @@ def ensure_kubernetes_service(registry: Registry) -> None:
 
 
 async def keep_kubernetes_service(registry: Registry) -> None:
-    """Make the Service `kubernetes` again whenever it is deleted, as kube-apiserver does."""
-    watcher = registry.store.watch(kinds.SERVICE.group_resource)
+    """Mend the Service `kubernetes` and its endpoints whenever somebody changes or deletes them, as kube-apiserver does."""
+    async with asyncio.TaskGroup() as tasks:
+        for kind in (kinds.SERVICE, kinds.ENDPOINTS, kinds.ENDPOINT_SLICE):
+            tasks.create_task(_keep(registry, kind), name=f"{kind} kubernetes")
+
+
+async def _keep(registry: Registry, kind: Kind) -> None:
+    watcher = registry.store.watch(kind.group_resource)
     try:
         while (changes := await watcher.batch()) is not None:
-            if any(c.deleted and c.key == _SELF for c in changes):
+            if any(c.key == _SELF for c in changes):
                 await asyncio.sleep(0)
                 ensure_kubernetes_service(registry)
     finally:
