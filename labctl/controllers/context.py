@@ -57,7 +57,9 @@ class Context:
         return informer.in_namespace(namespace) if namespace else list(informer.objects.values())
 
     def on_change(self, kind: Kind, handler: OnChange) -> None:
-        """Call a handler for each change of a kind."""
+        """Call a handler for each change of a kind, which is followed from then on."""
+        if kind not in self.informers:
+            self.informers[kind] = Informer(self.api, kind)
         self.informers[kind].add_handler(handler)
 
     def recorder(self, component: str) -> EventRecorder:

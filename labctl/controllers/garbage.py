@@ -1,24 +1,26 @@
 """Garbage collection: what an owner leaves behind is deleted, or orphaned, or holds the owner back (foreground).
 
-Follows pkg/controller/garbagecollector for the kinds that controllers create: ReplicaSets, Pods, EndpointSlices.
+Follows pkg/controller/garbagecollector, for all kinds. Two indexes by uid take the place of its graph: which objects there
+are, and who names whom as owner. An owner that is not in the index is asked for before anything is deleted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable
+from typing import Literal
 
 from labctl.aiokits.workqueue import WorkQueue
 from labctl.api import kinds
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object, ObjectKey, key_of, split_api_version
+from labctl.api.status import ApiError
 from labctl.controllers.context import Context
 from labctl.controllers.namespaces import suppress_gone
 
-_DEPENDENTS = (kinds.REPLICA_SET, kinds.POD, kinds.ENDPOINT_SLICE)
-_OWNERS = (kinds.DEPLOYMENT, kinds.REPLICA_SET, kinds.SERVICE, kinds.ENDPOINTS)
 _FOREGROUND, _ORPHAN = "foregroundDeletion", "orphan"
 
 Item = tuple[Kind, ObjectKey]
+Propagation = Literal["Background", "Foreground", "Orphan"]
 
 
 class GarbageCollector:
@@ -27,94 +29,160 @@ class GarbageCollector:
     def __init__(self, context: Context) -> None:
         self.context = context
         self.queue: WorkQueue[Item] = WorkQueue()
-        for kind in dict.fromkeys((*_OWNERS, *_DEPENDENTS)):
+        self._present: dict[str, Item] = {}  # by uid
+        self._dependents: dict[str, set[Item]] = {}  # by the uid of an owner
+        for kind in collected():
             context.on_change(kind, self._handler(kind))
 
     async def run(self) -> None:
         """Collect until cancelled."""
         await self.queue.run(self.reconcile)
 
-    def _handler(self, kind: Kind):  # type: ignore[no-untyped-def]  # an OnChange
+    def _handler(self, kind: Kind) -> Callable[[Object | None, Object | None], None]:
         def changed(old: Object | None, new: Object | None) -> None:
-            obj = new or old or {}
-            if new is not None:
-                if kind in _DEPENDENTS and (old is None or _owners(old) != _owners(new)):
-                    self.queue.add((kind, key_of(new)))
-                if kind in _OWNERS and new["metadata"].get("deletionTimestamp"):
-                    self.queue.add((kind, key_of(new)))
-                return
-            for dependent_kind, dependent in self._dependents(obj):
-                self.queue.add((dependent_kind, key_of(dependent)))
-            self._wake_owner(obj)
+            if old is not None and new is not None and old["metadata"]["uid"] != new["metadata"]["uid"]:
+                self._seen(kind, old, None)
+                old = None
+            self._seen(kind, old, new)
 
         return changed
 
-    def _wake_owner(self, obj: Object) -> None:
-        """An owner that waits for its dependents may go on."""
-        for owner in _owners(obj):
-            kind = kinds.by_gvk(*split_api_version(owner["apiVersion"]), owner["kind"])
-            if kind in _OWNERS and kind is not None:
-                self.queue.add((kind, ObjectKey(key_of(obj).namespace, owner["name"])))
+    def _seen(self, kind: Kind, old: Object | None, new: Object | None) -> None:
+        obj = new or old or {}
+        item, uid = (kind, key_of(obj)), obj["metadata"]["uid"]
+        before, after = (_owner_uids(o) if o else frozenset() for o in (old, new))
+        for owner in before - after:
+            self._forget(owner, item)
+        for owner in after - before:
+            self._dependents.setdefault(owner, set()).add(item)
+        if new is None:
+            self._present.pop(uid, None)
+            self._wake(self._dependents.get(uid, ()))
+            return
+        self._present[uid] = item
+        if after != before or (old is None and after):
+            self.queue.add(item)
+        if new["metadata"].get("deletionTimestamp") and new["metadata"].get("finalizers"):
+            self._wake((item, *self._dependents.get(uid, ())))
+
+    def _forget(self, owner: str, item: Item) -> None:
+        """A dependent less: an owner that waits for it may go on."""
+        listed = self._dependents[owner]
+        listed.discard(item)
+        if not listed:
+            del self._dependents[owner]
+        if owner in self._present:
+            self.queue.add(self._present[owner])
+
+    def _wake(self, items: Iterable[Item]) -> None:
+        for item in items:
+            self.queue.add(item)
 
     async def reconcile(self, item: Item) -> None:
-        """Delete a dependent without owners, or settle an owner that waits."""
-        kind, key = item
-        obj = self.context.get(kind, key)
+        """Settle an owner that waits, or delete a dependent without owners."""
+        obj = self.context.get(*item)
         if obj is None:
             return
-        if kind in _DEPENDENTS and _owners(obj) and not any(self._exists(o, key.namespace) for o in _owners(obj)):
-            with suppress_gone():
-                await self.context.api.delete(
-                    kind, key.namespace, key.name, propagation="Background", uid=obj["metadata"]["uid"]
-                )
-            return
-        if obj["metadata"].get("deletionTimestamp"):
-            await self._settle(kind, obj)
-
-    async def _settle(self, kind: Kind, obj: Object) -> None:
-        finalizers = obj["metadata"].get("finalizers") or []
-        dependents = list(self._dependents(obj))
-        if _ORPHAN in finalizers:
-            for dependent_kind, dependent in dependents:
-                await self._disown(dependent_kind, dependent, obj)
-            await self._drop(kind, obj, _ORPHAN)
+        finalizers = obj["metadata"].get("finalizers") or ()
+        if not obj["metadata"].get("deletionTimestamp"):
+            await self._collect(item, obj)
+        elif _ORPHAN in finalizers:
+            await self._orphan(item, obj)
         elif _FOREGROUND in finalizers:
-            for dependent_kind, dependent in dependents:
-                if not dependent["metadata"].get("deletionTimestamp"):
-                    where = key_of(dependent)
-                    with suppress_gone():
-                        await self.context.api.delete(
-                            dependent_kind, where.namespace, where.name, propagation="Foreground"
-                        )
-            if not dependents:
-                await self._drop(kind, obj, _FOREGROUND)
+            await self._wait(item, obj)
 
-    async def _disown(self, kind: Kind, dependent: Object, owner: Object) -> None:
-        kept = [o for o in _owners(dependent) if o["uid"] != owner["metadata"]["uid"]]
-        key = key_of(dependent)
+    async def _collect(self, item: Item, obj: Object) -> None:
+        """Without an owner left it goes; owners that are gone or going are forgotten while another is there."""
+        solid: list[Object] = []
+        waiting: list[Object] = []
+        dangling: list[Object] = []
+        for owner in _owners(obj):
+            found = await self._owner(item, owner)
+            (dangling if found is None else waiting if _waits(found) else solid).append(owner)
+        if not waiting and not dangling:
+            return
+        if solid:
+            await self._disown(item, obj, {o["uid"] for o in (*waiting, *dangling)})
+            return
+        kind, key = item
+        has_dependents = bool(self._dependents.get(obj["metadata"]["uid"]))
+        policy: Propagation = "Foreground" if waiting and has_dependents else _policy(obj)
         with suppress_gone():
-            await self.context.api.patch(kind, key.namespace, key.name, {"metadata": {"ownerReferences": kept or None}})
+            await self.context.api.delete(kind, key.namespace, key.name, propagation=policy, uid=obj["metadata"]["uid"])
 
-    async def _drop(self, kind: Kind, obj: Object, finalizer: str) -> None:
+    async def _owner(self, item: Item, reference: Object) -> Object | None:
+        """The owner that a reference means; None when it is gone. What we know nothing of is taken to be there."""
+        kind = kinds.by_gvk(*split_api_version(reference["apiVersion"]), reference["kind"])
+        known = self._present.get(reference["uid"])
+        if known is not None and (found := self.context.get(*known)) is not None:
+            return found
+        if kind is None:
+            return {"metadata": {}}
+        namespace = item[1].namespace if kind.namespaced else ""
+        if kind.namespaced and not namespace:
+            return {"metadata": {}}  # an owner in a namespace cannot own what is in none
+        try:
+            found = await self.context.api.get(kind, namespace, reference["name"])
+        except ApiError as error:
+            if error.code != 404:
+                raise
+            return None
+        return found if found["metadata"]["uid"] == reference["uid"] else None
+
+    async def _orphan(self, item: Item, obj: Object) -> None:
+        uid = obj["metadata"]["uid"]
+        for dependent in list(self._dependents.get(uid, ())):
+            found = self.context.get(*dependent)
+            if found is not None:
+                await self._disown(dependent, found, {uid})
+        await self._drop(item, obj, _ORPHAN)
+
+    async def _wait(self, item: Item, obj: Object) -> None:
+        """The owner goes after those dependents that block it."""
+        uid = obj["metadata"]["uid"]
+        dependents = list(self._dependents.get(uid, ()))
+        found = [self.context.get(*d) for d in dependents]
+        if not any(d is not None and _blocks(d, uid) for d in found):
+            await self._drop(item, obj, _FOREGROUND)
+
+    async def _disown(self, item: Item, dependent: Object, uids: set[str]) -> None:
+        kept = [o for o in _owners(dependent) if o["uid"] not in uids]
+        kind, key = item
+        meta = {"ownerReferences": kept or None, "uid": dependent["metadata"]["uid"]}
+        with suppress_gone():
+            await self.context.api.patch(kind, key.namespace, key.name, {"metadata": meta})
+
+    async def _drop(self, item: Item, obj: Object, finalizer: str) -> None:
         kept = [f for f in obj["metadata"]["finalizers"] if f != finalizer]
-        key = key_of(obj)
+        kind, key = item
         with suppress_gone():
             await self.context.api.patch(kind, key.namespace, key.name, {"metadata": {"finalizers": kept or None}})
 
-    def _exists(self, owner: Object, namespace: str) -> bool:
-        kind = kinds.by_gvk(*split_api_version(owner["apiVersion"]), owner["kind"])
-        if kind is None or kind not in self.context.informers:
-            return True  # not ours to judge
-        found = self.context.get(kind, ObjectKey(namespace if kind.namespaced else "", owner["name"]))
-        return found is not None and found["metadata"]["uid"] == owner["uid"]
 
-    def _dependents(self, owner: Object) -> Iterator[tuple[Kind, Object]]:
-        uid, namespace = owner["metadata"]["uid"], key_of(owner).namespace
-        for kind in _DEPENDENTS:
-            for obj in self.context.all(kind, namespace):
-                if any(o["uid"] == uid for o in _owners(obj)):
-                    yield kind, obj
+def collected() -> list[Kind]:
+    """The kinds that may own or be owned: all that are stored, but Events, which expire by themselves."""
+    stored = (k for k in kinds.KINDS if k.is_stored and kinds.storage_kind(k) is k)
+    return [k for k in stored if k is not kinds.storage_kind(kinds.EVENT)]
 
 
 def _owners(obj: Object) -> list[Object]:
     return obj["metadata"].get("ownerReferences") or []
+
+
+def _owner_uids(obj: Object) -> frozenset[str]:
+    return frozenset(o["uid"] for o in _owners(obj))
+
+
+def _waits(owner: Object) -> bool:
+    """Whether an owner is being deleted in the foreground."""
+    meta = owner["metadata"]
+    return bool(meta.get("deletionTimestamp")) and _FOREGROUND in (meta.get("finalizers") or ())
+
+
+def _blocks(dependent: Object, uid: str) -> bool:
+    return any(o["uid"] == uid and o.get("blockOwnerDeletion") for o in _owners(dependent))
+
+
+def _policy(obj: Object) -> Propagation:
+    finalizers = obj["metadata"].get("finalizers") or ()
+    return "Orphan" if _ORPHAN in finalizers else "Foreground" if _FOREGROUND in finalizers else "Background"

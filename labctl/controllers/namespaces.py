@@ -1,16 +1,32 @@
-"""Deleting a namespace deletes what it holds; when it is empty its finalizer goes, and with it the namespace."""
+"""Deleting a namespace deletes what it holds, pods first; when it is empty its finalizer goes, and with it the namespace.
+
+Follows pkg/controller/namespace/deletion. As long as something is left, conditions in the namespace's status say what.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
 
 from labctl.api import kinds
+from labctl.api.kinds import Kind
 from labctl.api.objects import Object, ObjectKey, key_of
 from labctl.api.status import ApiError
 from labctl.controllers.context import Context, KeyController
 
 _FINALIZER = "kubernetes"
-_AGAIN_S = 0.2
+_AGAIN_S = 1.0  # pods wake us when they go; what else waits for a finalizer is looked at again
+_WELL = {
+    "NamespaceDeletionDiscoveryFailure": ("ResourcesDiscovered", "All resources successfully discovered"),
+    "NamespaceDeletionGroupVersionParsingFailure": ("ParsedGroupVersions", "All legacy kube types successfully parsed"),
+    "NamespaceDeletionContentFailure": (
+        "ContentDeleted",
+        "All content successfully deleted, may be waiting on finalization",
+    ),
+    "NamespaceContentRemaining": ("ContentRemoved", "All content successfully removed"),
+    "NamespaceFinalizersRemaining": ("ContentHasNoFinalizers", "All content-preserving finalizers finished"),
+}
 
 
 class Namespaces(KeyController):
@@ -32,28 +48,75 @@ class Namespaces(KeyController):
             return
         if _FINALIZER not in (namespace["spec"].get("finalizers") or ()):
             return
-        if await self._delete_content(key.name):
+        pods = await self._empty(kinds.POD, key.name)
+        left = [] if pods else [obj for kind in _contents() for obj in await self._empty(kind, key.name)]
+        await self._tell(namespace, left)
+        if pods or left:
             self.queue.add_after(key, _AGAIN_S)
             return
         finalizers = [f for f in namespace["spec"]["finalizers"] if f != _FINALIZER]
         changed = {**namespace, "spec": {**namespace["spec"], "finalizers": finalizers}}
+        changed["metadata"] = {k: v for k, v in namespace["metadata"].items() if k != "resourceVersion"}
         with suppress_gone():
             await self.context.api.update(kinds.NAMESPACE, changed, subresource="finalize")
 
-    async def _delete_content(self, namespace: str) -> int:
-        """Delete all objects; returns how many are still there."""
-        remaining = 0
-        for kind in kinds.KINDS:
-            if not kind.namespaced or not kind.is_stored or kinds.storage_kind(kind) is not kind:
-                continue
-            for obj in (await self.context.api.list(kind, namespace)).items:
-                if not obj["metadata"].get("deletionTimestamp"):
-                    with suppress_gone():
-                        await self.context.api.delete(
-                            kind, namespace, obj["metadata"]["name"], propagation="Background"
-                        )
-            remaining += len((await self.context.api.list(kind, namespace)).items)
-        return remaining
+    async def _empty(self, kind: Kind, namespace: str) -> list[Object]:
+        """Delete all objects of a kind; returns those that are still there."""
+        found = (await self.context.api.list(kind, namespace)).items
+        for obj in found:
+            if not obj["metadata"].get("deletionTimestamp"):
+                with suppress_gone():
+                    await self.context.api.delete(kind, namespace, obj["metadata"]["name"], propagation="Background")
+        return [with_kind(kind, o) for o in (await self.context.api.list(kind, namespace)).items] if found else []
+
+    async def _tell(self, namespace: Object, left: list[Object]) -> None:
+        known = (namespace.get("status") or {}).get("conditions") or []
+        conditions = conditions_of(known, left, now=self.context.now())
+        if conditions != known and left:  # of one that goes at once nobody would read it
+            with suppress_gone():
+                patch = {"status": {"conditions": conditions}}
+                await self.context.api.patch(
+                    kinds.NAMESPACE, "", namespace["metadata"]["name"], patch, subresource="status"
+                )
+
+
+def with_kind(kind: Kind, obj: Object) -> Object:
+    """An object of a list, which leaves out what all of it are."""
+    return {**obj, "kind": kind.kind, "apiVersion": kind.api_version}
+
+
+def _contents() -> Iterable[Kind]:
+    """Everything a namespace may hold but pods, each kind in one version."""
+    for kind in kinds.KINDS:
+        if kind.namespaced and kind.is_stored and kinds.storage_kind(kind) is kind and kind is not kinds.POD:
+            yield kind
+
+
+def conditions_of(known: list[Object], left: Iterable[Object], *, now: str) -> list[Object]:
+    """The conditions of a namespace in which these objects are left. Pure."""
+    by_kind: Counter[str] = Counter()
+    by_finalizer: Counter[str] = Counter()
+    for obj in left:
+        kind = kinds.of(obj)
+        by_kind[f"{kind.resource}.{kind.group}" if kind else ""] += 1
+        by_finalizer.update(obj["metadata"].get("finalizers") or ())
+    wrong = {}
+    if by_kind:
+        listed = ", ".join(sorted(f"{name} has {n} resource instances" for name, n in by_kind.items()))
+        wrong["NamespaceContentRemaining"] = ("SomeResourcesRemain", f"Some resources are remaining: {listed}")
+    if by_finalizer:
+        listed = ", ".join(sorted(f"{name} in {n} resource instances" for name, n in by_finalizer.items()))
+        words = f"Some content in the namespace has finalizers remaining: {listed}"
+        wrong["NamespaceFinalizersRemaining"] = ("SomeFinalizersRemain", words)
+    present = {c["type"]: c for c in known}
+    return [_condition(present.get(name, {}), name, wrong.get(name), now) for name in _WELL]
+
+
+def _condition(known: Object, name: str, wrong: tuple[str, str] | None, now: str) -> Object:
+    status = "True" if wrong else "False"
+    reason, message = wrong or _WELL[name]
+    since = known["lastTransitionTime"] if known.get("status") == status else now
+    return {"type": name, "status": status, "lastTransitionTime": since, "reason": reason, "message": message}
 
 
 def is_terminating(error: ApiError) -> bool:

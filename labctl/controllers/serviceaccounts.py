@@ -6,6 +6,7 @@ from labctl.api import kinds
 from labctl.api.objects import Object, ObjectKey, key_of
 from labctl.api.status import ApiError
 from labctl.controllers.context import Context, KeyController
+from labctl.controllers.namespaces import is_terminating, suppress_gone
 
 _ACCOUNT, _CA = "default", "kube-root-ca.crt"
 _NOTE = (
@@ -24,8 +25,9 @@ class ServiceAccounts(KeyController):
         context.on_change(kinds.CONFIG_MAP, self._content_changed)
 
     def _content_changed(self, old: Object | None, new: Object | None) -> None:
-        if new is None and old is not None and old["metadata"]["name"] in (_ACCOUNT, _CA):
-            self.queue.add(ObjectKey("", key_of(old).namespace))
+        key = key_of(new or old or {})
+        if key.name == _CA or (new is None and key.name == _ACCOUNT):
+            self.queue.add(ObjectKey("", key.namespace))
 
     async def reconcile(self, key: ObjectKey) -> None:
         """Create what a namespace is missing."""
@@ -40,11 +42,12 @@ class ServiceAccounts(KeyController):
             meta = {"name": _CA, "namespace": key.name, "annotations": {"kubernetes.io/description": _NOTE}}
             await self._create(kinds.CONFIG_MAP, {"metadata": meta, "data": wanted})
         elif present.get("data") != wanted:
-            await self.context.api.patch(kinds.CONFIG_MAP, key.name, _CA, {"data": wanted})
+            with suppress_gone():  # of one that is another by now we will hear
+                await self.context.api.update(kinds.CONFIG_MAP, {**present, "data": wanted})
 
     async def _create(self, kind: kinds.Kind, obj: Object) -> None:
         try:
             await self.context.api.create(kind, obj)
         except ApiError as error:
-            if error.reason != "AlreadyExists":
+            if error.reason != "AlreadyExists" and not is_terminating(error):
                 raise
