@@ -21,7 +21,7 @@ PREEMPTION = "no new claims to deallocate, preemption: 0/{0} nodes are available
 async def cluster() -> AsyncIterator[World]:
     async with world(Scheduler) as made:
         for name in ("node-1", "node-2"):
-            await made.create(kinds.NODE, {"metadata": {"name": name}})
+            await made.api.create(kinds.NODE, {"metadata": {"name": name}})  # no settling: time is real in fixtures
         yield made
 
 
