@@ -96,14 +96,17 @@ class Informer:
         async for event in self._watch():
             if event.type == "ERROR":
                 raise WatchEnded(event.object.get("message", "the watch ended"))
-            self._revision = event.object["metadata"]["resourceVersion"]
+            revision = event.object["metadata"]["resourceVersion"]
             if self._transform and event.type != "BOOKMARK":
                 event = replace(event, object=self._transform(event.object))
             if initial is None:
+                self._revision = revision
                 self._apply(event)
             elif event.type != "BOOKMARK":
                 initial[key_of(event.object)] = event.object
             elif (event.object["metadata"].get("annotations") or {}).get(_END_OF_INITIAL) == "true":
+                # Only now: a watch that is cut off before its picture is whole has to start over.
+                self._revision = revision
                 self._replace(initial)
                 initial = None
 

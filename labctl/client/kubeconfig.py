@@ -147,16 +147,35 @@ def _read(path: Path) -> dict[str, Any]:
         data = yaml.load(path.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  # safe
     except FileNotFoundError:
         return {"apiVersion": "v1", "kind": "Config"}
-    except (OSError, yaml.YAMLError) as error:
-        raise LabctlError(f"{path} cannot be read: {error}") from error
-    if not isinstance(data, dict | None):
-        raise LabctlError(f"{path} is no kubeconfig")
+    except OSError as error:
+        raise LabctlError(f"{path} cannot be read: {error.strerror}") from error
+    except yaml.MarkedYAMLError as error:
+        where = f" line {error.problem_mark.line + 1}:" if error.problem_mark else ""
+        raise LabctlError(f"{path} is no kubeconfig:{where} {error.problem}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise LabctlError(f"{path} is no kubeconfig: it is not text") from error
+    if not isinstance(data, dict | None) or not all(_is_list(data or {}, kind) for kind in _LISTS):
+        raise LabctlError(f"{path} is no kubeconfig: clusters, users and contexts are lists of things with a name")
     return {"apiVersion": "v1", "kind": "Config", **(data or {})}
+
+
+def _is_list(data: dict[str, Any], kind: str) -> bool:
+    entries = data.get(kind)
+    return entries is None or (isinstance(entries, list) and all(_is_entry(e, kind) for e in entries))
+
+
+def _is_entry(entry: Any, kind: str) -> bool:
+    return isinstance(entry, dict) and isinstance(entry.get(kind.removesuffix("s")), dict | None)
 
 
 def _text(entry: dict[str, Any], name: str) -> str:
     data = entry.get(f"{name}-data")
-    return base64.b64decode(data).decode() if data else _from_file(entry.get(name))
+    if not data:
+        return _from_file(entry.get(name))
+    try:
+        return base64.b64decode(data, validate=True).decode()
+    except ValueError as error:
+        raise LabctlError(f"{name}-data of the kubeconfig is no base64 text") from error
 
 
 def _from_file(path: str | None) -> str:
@@ -171,14 +190,17 @@ def _from_file(path: str | None) -> str:
 def _write(path: Path, config: dict[str, Any]) -> None:
     import yaml
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".config-")
+    temporary = None
     try:
+        target = path.resolve()  # a link stays a link
+        target.parent.mkdir(parents=True, exist_ok=True)
+        mode = target.stat().st_mode & 0o777 if target.exists() else 0o600
+        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=".config-")
         with os.fdopen(descriptor, "w") as file:
             yaml.safe_dump(config, file, sort_keys=False)
         Path(temporary).chmod(mode)
-        Path(temporary).replace(path.resolve())
+        Path(temporary).replace(target)
     except OSError as error:
-        Path(temporary).unlink(missing_ok=True)
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
         raise LabctlError(f"{path} cannot be written: {error.strerror}") from error
