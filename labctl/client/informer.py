@@ -66,6 +66,11 @@ class Informer:
         """All objects of a namespace."""
         return [o for k, o in self.objects.items() if k.namespace == namespace]
 
+    def learn(self, obj: Object) -> None:
+        """Take in what the caller has just created, and tell the handlers, before the watch does."""
+        if key_of(obj) not in self.objects:
+            self._set(key_of(obj), obj)
+
     async def synced(self) -> None:
         """Wait until the copy was complete once."""
         await self._synced.wait()

@@ -85,7 +85,7 @@ class EndpointSlices(KeyController):
                 raise
             return
         # Our own copy learns of it at once: the next reconcile must not make it again.
-        self.context.informers[kinds.ENDPOINT_SLICE].objects.setdefault(key_of(made), made)
+        self.context.informers[kinds.ENDPOINT_SLICE].learn(made)
 
     async def _update(self, slice_: Object, content: Content, labels: dict[str, str]) -> None:
         meta = {**slice_["metadata"], "labels": labels}

@@ -30,6 +30,7 @@ class GarbageCollector:
         self.context = context
         self.queue: WorkQueue[Item] = WorkQueue()
         self._present: dict[str, Item] = {}  # by uid
+        self._owners: dict[str, frozenset[str]] = {}  # uid -> uids of its owners, as indexed
         self._dependents: dict[str, set[Item]] = {}  # by the uid of an owner
         for kind in collected():
             context.on_change(kind, self._handler(kind))
@@ -50,7 +51,9 @@ class GarbageCollector:
     def _seen(self, kind: Kind, old: Object | None, new: Object | None) -> None:
         obj = new or old or {}
         item, uid = (kind, key_of(obj)), obj["metadata"]["uid"]
-        before, after = (_owner_uids(o) if o else frozenset() for o in (old, new))
+        before, after = self._owners.pop(uid, frozenset()), _owner_uids(new) if new else frozenset()
+        if after:
+            self._owners[uid] = after
         for owner in before - after:
             self._forget(owner, item)
         for owner in after - before:
@@ -60,7 +63,7 @@ class GarbageCollector:
             self._wake(self._dependents.get(uid, ()))
             return
         self._present[uid] = item
-        if after != before or (old is None and after):
+        if after != before:
             self.queue.add(item)
         if new["metadata"].get("deletionTimestamp") and new["metadata"].get("finalizers"):
             self._wake((item, *self._dependents.get(uid, ())))

@@ -92,7 +92,7 @@ class Mirroring(KeyController):
             if not is_terminating(error):
                 raise
             return
-        self.context.informers[kinds.ENDPOINT_SLICE].objects.setdefault(key_of(made), made)
+        self.context.informers[kinds.ENDPOINT_SLICE].learn(made)
 
     async def _delete(self, known: Sequence[Object]) -> None:
         for slice_ in known:

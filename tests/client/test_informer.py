@@ -133,6 +133,16 @@ async def test_a_server_that_stays_away_is_asked_less_and_less_often() -> None:
     assert pauses[-2:] == [5, 5]
 
 
+async def test_what_was_just_created_is_known_before_the_watch_tells_it() -> None:
+    api = Scripted([bookmark(5, end=True)])
+    async with informed(api) as (informer, heard):
+        await informer.synced()
+        informer.learn(obj("a", 6))
+        informer.learn(obj("a", 6))
+        assert heard == [("a", "-", "6")]
+        assert informer.get("default", "a") == obj("a", 6)
+
+
 async def test_objects_are_reduced_before_they_are_kept() -> None:
     api = Scripted([added("a", 1, big="x" * 100), bookmark(5, end=True), added("b", 6, big="y")])
     async with informed(api, transform=lambda o: {"metadata": o["metadata"]}) as (informer, _):

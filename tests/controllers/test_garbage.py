@@ -9,8 +9,9 @@ import pytest
 
 from labctl.api import kinds
 from labctl.api.objects import Object
+from labctl.controllers.endpointslices import EndpointSlices
 from labctl.controllers.garbage import GarbageCollector
-from tests.controllers.world import World, pod, replica_set, world
+from tests.controllers.world import World, pod, replica_set, service, world
 
 pytestmark = [pytest.mark.looptime, pytest.mark.asyncio]
 
@@ -89,6 +90,16 @@ async def test_in_the_foreground_nobody_waits_for_what_does_not_block(cluster: W
     await cluster.delete(kinds.REPLICA_SET, "web", propagation="Foreground")
     assert await cluster.names(kinds.REPLICA_SET) == []
     assert (await cluster.get(kinds.POD, "child"))["metadata"]["deletionTimestamp"]
+
+
+async def test_slices_that_a_controller_has_just_made_go_with_their_service() -> None:
+    """Their controller knows them before the watch tells of them."""
+    async with world(EndpointSlices, GarbageCollector) as cluster:
+        for _ in range(2):
+            await cluster.create(kinds.SERVICE, service())
+            assert len(await cluster.names(kinds.ENDPOINT_SLICE)) == 2  # with that of kubernetes
+            await cluster.delete(kinds.SERVICE, "web")
+            assert len(await cluster.names(kinds.ENDPOINT_SLICE)) == 1
 
 
 async def test_other_kinds_may_own_and_be_owned(cluster: World) -> None:
