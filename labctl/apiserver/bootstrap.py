@@ -12,6 +12,8 @@ from labctl.api import kinds
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object, ObjectKey
 from labctl.api.status import ApiError
+from labctl.api.times import format_time
+from labctl.apiserver import default_roles
 from labctl.apiserver.options import WriteOptions
 from labctl.apiserver.registry import Registry
 from labctl.config import API_PORT
@@ -26,16 +28,39 @@ def bootstrap(registry: Registry) -> None:
     """Create what is missing."""
     for name in _NAMESPACES:
         _ensure(registry, kinds.NAMESPACE, "", {"metadata": {"name": name}})
-    _ensure(registry, kinds.CLUSTER_ROLE, "", _cluster_admin())
-    _ensure(registry, kinds.CLUSTER_ROLE_BINDING, "", _cluster_admin_binding())
+    for role in default_roles.cluster_roles():
+        _ensure(registry, kinds.CLUSTER_ROLE, "", role)
+    for binding in default_roles.cluster_role_bindings():
+        _ensure(registry, kinds.CLUSTER_ROLE_BINDING, "", binding)
     _ensure(registry, kinds.CONFIG_MAP, "kube-system", _ca("extension-apiserver-authentication", registry))
     ensure_kubernetes_service(registry)
+    _ensure_service_cidr(registry)
     for addon in registry.config.addons:
         kind = kinds.of(addon)
         if kind is None:
             _LOG.warning("an addon of unknown kind %s is left out", addon.get("kind"))
             continue
         _ensure(registry, kind, addon["metadata"].get("namespace", ""), addon)
+
+
+def _ensure_service_cidr(registry: Registry) -> None:
+    """As kubernetes-service-cidr-controller makes it: kube-proxy knows from it which addresses are Services'."""
+    if registry.exists(kinds.SERVICE_CIDR, "", _SELF.name):
+        return
+    spec = {"cidrs": [registry.config.service_cidr]}
+    _ensure(registry, kinds.SERVICE_CIDR, "", {"metadata": {"name": _SELF.name}, "spec": spec})
+    condition = {
+        "type": "Ready",
+        "status": "True",
+        "reason": "",
+        "message": "Kubernetes default Service CIDR is ready",
+        "lastTransitionTime": format_time(registry.clock()),
+    }
+
+    def ready(old: Object) -> Object:
+        return {**old, "status": {"conditions": [condition]}}
+
+    registry.update(kinds.SERVICE_CIDR, "", _SELF.name, ready, _OPTIONS, subresource="status")
 
 
 def ensure_kubernetes_service(registry: Registry) -> None:
@@ -122,17 +147,6 @@ def _first_address(cidr: str) -> str:
     import ipaddress
 
     return str(next(ipaddress.ip_network(cidr).hosts()))
-
-
-def _cluster_admin() -> Object:
-    everything = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
-    return {"metadata": {"name": "cluster-admin"}, "rules": [everything, {"nonResourceURLs": ["*"], "verbs": ["*"]}]}
-
-
-def _cluster_admin_binding() -> Object:
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"}
-    subject = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:masters"}
-    return {"metadata": {"name": "cluster-admin"}, "roleRef": role, "subjects": [subject]}
 
 
 def _ca(name: str, registry: Registry) -> Object:
