@@ -36,12 +36,15 @@ def listen(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 takes a free one. Raises MissingPrerequisite when the address cannot be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family)
+        listener = socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise MissingPrerequisite(
             f"cannot listen on {host}:{port}: {reason}", hint="--port 0 takes a free port"
         ) from error
+    # asyncio does so for sockets that it made; a connection inherits it, and its answers do not wait 40 ms for an ACK.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def open_server(config: LabConfig, state_path: str = "") -> ApiServer:

@@ -5,8 +5,8 @@ The three-way patch is made of that annotation, the manifest and the live object
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +20,9 @@ from labctl.cli.files import kind_of, placed
 from labctl.cli.session import Context, Filenames, Namespace, Output, Recursive, Selector, Session, title
 from labctl.errors import LabctlError, UsageError
 from labctl.manifests import Document
+
+if TYPE_CHECKING:
+    from labctl.api.selectors import LabelSelector
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _MANAGER = {"fieldManager": "kubectl-client-side-apply"}
@@ -58,7 +61,7 @@ def apply(
     from labctl.api import selectors
 
     if not filename:
-        raise UsageError("must specify one of -f and -k", hint="for example: labctl apply -f web.yaml")
+        raise LabctlError("must specify one of -f and -k")
     if dry_run not in ("none", "client", "server"):
         raise UsageError(f'invalid dry-run value ({dry_run}). Must be "none", "server", or "client"')
     session = Session(context, namespace)
@@ -70,14 +73,12 @@ def apply(
     show = out.printer(output, session.mapper.of) if output else None
     suffix = {"none": "", "client": " (dry run)", "server": " (server dry run)"}[dry_run]
     errors: list[LabctlError] = []
+    unknown: list[LabctlError] = []  # kubectl looks up all kinds first, so these errors come first
     results: list[Object] = []
     seen = 0
-    for document in manifests.read(filename, recursive=recursive):
-        if wanted is not None and not wanted.matches((document.object.get("metadata") or {}).get("labels") or {}):
-            continue
+    for document, kind in _known(session, manifests.read(filename, recursive=recursive), wanted, unknown):
         seen += 1
         try:
-            kind = kind_of(session, document)
             obj, verb = one(session, kind, placed(session, kind, document), document, query)
         except LabctlError as error:
             errors.append(error)
@@ -87,9 +88,28 @@ def apply(
         results.append(obj)
     if show is not None and results:
         typer.echo(show(results[0] if len(results) == 1 else out.list_of(results)), nl=False)
-    if not seen and not errors:
+    if not seen and not unknown:
         raise LabctlError("no objects passed to apply")
-    raise_all(errors)
+    raise_all([*unknown, *errors])
+
+
+def _known(
+    session: Session, documents: Iterator[Document], wanted: LabelSelector | None, unknown: list[LabctlError]
+) -> Iterator[tuple[Document, Kind]]:
+    """Documents with their kinds. What cannot be read or has no kind goes into `unknown`; what stands before it is applied."""
+    from labctl.manifests import ManifestError
+
+    try:
+        for document in documents:
+            try:
+                kind = kind_of(session, document)
+            except LabctlError as error:
+                unknown.append(error)
+                continue
+            if wanted is None or wanted.matches((document.object.get("metadata") or {}).get("labels") or {}):
+                yield document, kind
+    except ManifestError as error:
+        unknown.append(error)
 
 
 def _validation(validate: str) -> str:
@@ -109,7 +129,7 @@ def _server_side(field_manager: str, *, force: bool) -> _Apply:
     def apply_one(
         session: Session, kind: Kind, namespace: str, document: Document, query: dict[str, str]
     ) -> tuple[Object, str]:
-        obj = _named(document.object, namespace)
+        obj = _named(kind, document, namespace)
         asked = {**query, "fieldManager": field_manager or "kubectl", **({"force": "true"} if force else {})}
         path = session.path(kind, obj["metadata"]["name"], namespace=namespace)
         answer = session.transport.request("PATCH", path, asked, body=obj, content_type=_APPLY_PATCH).json()
@@ -122,7 +142,7 @@ def _client_side(dry_run: str) -> _Apply:
     def apply_one(
         session: Session, kind: Kind, namespace: str, document: Document, query: dict[str, str]
     ) -> tuple[Object, str]:
-        modified = with_last_applied(_named(document.object, namespace))
+        modified = with_last_applied(_named(kind, document, namespace))
         path = session.path(kind, modified["metadata"].get("name", ""), namespace=namespace)
         try:
             current: Object = session.transport.request("GET", path).json()
@@ -226,17 +246,24 @@ def with_last_applied(obj: Object) -> Object:
     return marked
 
 
-def _named(obj: Object, namespace: str) -> Object:
-    obj = copy(obj)
+def _named(kind: Kind, document: Document, namespace: str) -> Object:
+    """The object in its namespace. Raises LabctlError for one without a name."""
+    obj = copy(document.object)
     meta = obj.get("metadata")
     if not isinstance(meta, dict):
         meta = obj["metadata"] = {}
     if namespace:
         meta["namespace"] = namespace
-    if not meta.get("name"):
-        raise LabctlError("resource name may not be empty" if not meta.get("generateName") else
-                          f"from {meta['generateName']}: cannot use generate name with apply")  # fmt: skip
-    return obj
+    if meta.get("name"):
+        return obj
+    if meta.get("generateName"):
+        raise LabctlError(f"from {meta['generateName']}: cannot use generate name with apply")
+    group = f"{kind.group}/{kind.version}" if kind.group else f"/{kind.version}"
+    raise LabctlError(
+        f'error when retrieving current configuration of:\nResource: "{group}, Resource={kind.resource}", '
+        f'GroupVersionKind: "{group}, Kind={kind.kind}"\nName: "", Namespace: "{namespace}"\n'
+        f'from server for: "{document.source}": resource name may not be empty'
+    )
 
 
 def _warn_unapplied(kind: Kind, current: Object) -> None:

@@ -16,6 +16,10 @@ class Plain(LabctlError):
     """Printed as it is, without `error: ` before it."""
 
 
+class Elsewhere(Plain):
+    """Something that kubectl can do and labctl cannot: kubectl gets the command, where there is one."""
+
+
 class Exit(LabctlError):
     """Ends the command with an exit code and without a word."""
 
@@ -51,11 +55,19 @@ def lines(error: LabctlError) -> list[str]:
     if isinstance(error, Exit):
         return []
     if isinstance(error, Errors):
-        return [line for each in error.errors for line in lines(each)]
+        return [line for each in error.errors for line in _one_of_several(each)]
     if isinstance(error, ApiError):
         return _api_error(error).split("\n")
     text = str(error)
     return text.split("\n") if isinstance(error, Plain) or text.startswith("error: ") else f"error: {text}".split("\n")
+
+
+def _one_of_several(error: LabctlError) -> list[str]:
+    """Among others an error has no `error: ` before it, and one that is invalid tells its causes in one line."""
+    if isinstance(error, ApiError) and error.reason:
+        return f"Error from server ({error.reason}): {error.message}".split("\n")
+    first, *rest = lines(error)
+    return [first.removeprefix("error: "), *rest]
 
 
 def _api_error(error: ApiError) -> str:

@@ -17,6 +17,11 @@ def kind_of(session: Session, document: Document) -> Kind:
                 f'error: error validating "{document.source}": error validating data: {name} not set;'
                 " if you choose to ignore these errors, turn validation off with --validate=false"
             )
+        if not isinstance(obj[name], str):
+            raise Plain(
+                f'error: error validating "{document.source}": error validating data: {name} isn\'t string type'
+            )
+    _check_metadata(document)
     kind = session.mapper.of(obj)
     if kind is None:
         raise Plain(
@@ -25,6 +30,35 @@ def kind_of(session: Session, document: Document) -> Kind:
             f'"{obj["kind"]}" in version "{obj["apiVersion"]}"\nensure CRDs are installed first'
         )
     return kind
+
+
+_TEXTS, _MAPS = ("name", "namespace", "generateName"), ("labels", "annotations")
+
+
+def _check_metadata(document: Document) -> None:
+    """What is needed to know which object a document is. Raises Plain in the words of Go's decoder."""
+    meta = document.object.get("metadata")
+    if not isinstance(meta, dict | None):
+        raise _undecodable(document, meta, "metadataOnlyObject.metadata", "v1.ObjectMeta")
+    for name in _TEXTS:
+        if not isinstance((meta or {}).get(name), str | None):
+            raise _undecodable(document, (meta or {})[name], f"ObjectMeta.metadata.{name}", "string")
+    for name in _MAPS:
+        values = (meta or {}).get(name)
+        if not isinstance(values, dict | None):
+            raise _undecodable(document, values, f"ObjectMeta.metadata.{name}", "map[string]string")
+        for value in (values or {}).values():
+            if not isinstance(value, str | None):
+                raise _undecodable(document, value, f"ObjectMeta.metadata.{name}", "string")
+
+
+def _undecodable(document: Document, value: object, field: str, wanted: str) -> Plain:
+    kinds = ((bool, "bool"), (int | float, "number"), (str, "string"), (list, "array"))
+    found = next((name for kind, name in kinds if isinstance(value, kind)), "object")
+    return Plain(
+        f'error: unable to decode "{document.source}": json: cannot unmarshal {found} into Go struct field {field}'
+        f" of type {wanted}"
+    )
 
 
 def placed(session: Session, kind: Kind, document: Document) -> str:

@@ -13,7 +13,7 @@ from labctl.api.kinds import Kind
 from labctl.api.objects import Object
 from labctl.api.status import ApiError
 from labctl.cli import output as out
-from labctl.cli.errors import raise_all
+from labctl.cli.errors import Plain, raise_all
 from labctl.cli.session import (
     AllNamespaces,
     Context,
@@ -28,6 +28,12 @@ from labctl.cli.session import (
 )
 from labctl.errors import LabctlError, UsageError
 
+_NOTHING_NAMED = """\
+You must specify the type of resource to get. Use "labctl api-resources" for a complete list of supported resources.
+
+error: Required resource not specified.
+Use "labctl explain <resource>" for a detailed description of that resource (e.g. labctl explain pods).
+See 'labctl get -h' for help and examples"""
 _TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 
 
@@ -73,7 +79,7 @@ def get(
     Examples: `labctl get svc`, `labctl get pods -o wide -w`, `labctl get deploy/web -o yaml`, `labctl get all -A`
     """
     if not words and not filename:
-        raise UsageError("say what to get", hint="for example: labctl get svc; labctl api-resources lists the kinds")
+        raise Plain(_NOTHING_NAMED)
     session = Session(context, namespace)
     columns = tuple(name for text in label_columns or () for name in text.split(","))
     view = View(output, not no_headers, show_labels, columns, sort_by, ignore_not_found)
@@ -109,7 +115,7 @@ def _tables(
             answer = _ask(session, resource, query, all_namespaces=all_namespaces, whole=bool(view.sort_by))
         except ApiError as error:
             if not (view.ignore_not_found and error.code == 404):
-                errors.append(error)
+                errors.append(session.explained(error, resource))
             continue
         tables.setdefault(resource.kind, []).append(answer)
     for kind, parts in tables.items():
@@ -176,7 +182,7 @@ def _objects(
                 found += session.list_all(resource.kind, query, namespace=namespace)
         except ApiError as error:
             if not (view.ignore_not_found and error.code == 404):
-                errors.append(error)
+                errors.append(session.explained(error, resource))
     if view.sort_by:
         found = _sorted(found, view.sort_by, key=lambda obj: obj)
     is_single = len(resources) == 1 and resources[0].name

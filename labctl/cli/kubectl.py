@@ -7,6 +7,7 @@ from PATH, else compiled once from its published module and cached.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -39,6 +40,15 @@ VERBS = (
     "version",
     "wait",
 )
+
+
+SHARED = ("get", "apply", "delete", "scale", "exec", "attach", "logs")
+"""kubectl's verbs that labctl has too: what it does not know of them is kubectl's."""
+
+
+def is_there() -> bool:
+    """Whether there is a kubectl on PATH."""
+    return shutil.which("kubectl") is not None
 
 
 def hand_over(words: Sequence[str]) -> NoReturn:

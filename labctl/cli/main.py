@@ -14,7 +14,7 @@ import typer
 
 import labctl
 from labctl.cli import kubectl
-from labctl.errors import LabctlError
+from labctl.errors import LabctlError, UsageError
 
 MODULES = {
     "up": "lab",
@@ -36,6 +36,9 @@ MODULES = {
 }
 """Command -> module of this package whose `register(app)` adds it."""
 
+# The base of what click raises for a wrong command line: typer 0.26 and newer bring a click of their own.
+_CLICK_USAGE_ERROR: type[Exception] = typer.BadParameter.__bases__[0]
+
 _HELP = """A lab for Kubernetes Services on one machine's Docker: real packets, real DNS, stock kubectl.
 
 Start one with `labctl up`, work in it with `labctl` or `kubectl`, look behind it
@@ -53,6 +56,7 @@ def application(command: str = "") -> typer.Typer:
         rich_markup_mode="markdown",
         pretty_exceptions_enable=False,
         add_completion=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
     names = [MODULES[command]] if command in MODULES else dict.fromkeys(MODULES.values())
@@ -80,12 +84,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run a command; a failure is one line on stderr and an exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        if words and words[0] in kubectl.VERBS:
-            kubectl.hand_over(words)
-        application(words[0] if words else "")(words)
+        _run(words)
     except LabctlError as error:
         from labctl.cli import errors
 
+        if isinstance(error, errors.Elsewhere) and kubectl.is_there():
+            kubectl.hand_over(words)
         sys.stdout.flush()
         for line in errors.lines(error):
             sys.stderr.write(f"{line}\n")
@@ -95,6 +99,34 @@ def main(argv: Sequence[str] | None = None) -> None:
     except BrokenPipeError:  # `labctl get pods -w | head`
         sys.stderr.close()
         raise SystemExit(0) from None
+
+
+def _run(words: list[str]) -> None:
+    verb = words[0] if words else "--help"
+    if verb in kubectl.VERBS:
+        kubectl.hand_over(words)
+    try:
+        code = application(verb)(words or [verb], prog_name="labctl", standalone_mode=False)
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    except _CLICK_USAGE_ERROR as error:
+        raise _wrong_use(verb, error) from None
+    if isinstance(code, int) and code:
+        raise SystemExit(code)
+
+
+def _wrong_use(verb: str, error: Exception) -> LabctlError:
+    """An option or argument that labctl does not know: one line; of a verb that is kubectl's too, kubectl may know it."""
+    from labctl.cli.errors import Elsewhere
+
+    message: str = error.format_message()  # type: ignore[attr-defined]  # click's
+    if verb in kubectl.SHARED:
+        unknown = getattr(error, "option_name", None) if type(error).__name__ == "NoSuchOption" else None
+        text = f"error: unknown flag: {unknown}" if unknown else f"error: {message}"
+        return Elsewhere(f"{text}\nSee 'labctl {verb} --help' for usage.")
+    if verb not in MODULES and not verb.startswith("-"):
+        return LabctlError(f'unknown command "{verb}" for "labctl"', hint="labctl --help lists them all")
+    return UsageError(message, hint=f"labctl {verb} --help" if verb in MODULES else "labctl --help")
 
 
 if __name__ == "__main__":

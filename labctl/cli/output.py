@@ -10,12 +10,16 @@ from typing import Any
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object
 from labctl.cli.columns import lay_out
-from labctl.cli.errors import Plain
+from labctl.cli.errors import Elsewhere, Plain
 from labctl.cli.session import title
 
 _STRUCTURED = ("json", "yaml", "name")
 _TEMPLATES = ("jsonpath", "jsonpath-as-json", "jsonpath-file", "custom-columns", "custom-columns-file")
-_KNOWN = "custom-columns,custom-columns-file,json,jsonpath,jsonpath-as-json,jsonpath-file,name,wide,yaml"
+_KNOWN = (
+    "custom-columns,custom-columns-file,go-template,go-template-file,json,jsonpath,jsonpath-as-json,jsonpath-file,kyaml,name,"
+    "template,templatefile,wide,yaml"
+)
+_OF_KUBECTL = ("go-template", "go-template-file", "kyaml", "template", "templatefile")
 
 Printer = Callable[[Object], str]
 """An object, or a List of them, as text with its line end."""
@@ -35,6 +39,8 @@ def printer(output: str, kind_of: Callable[[Object], Kind | None]) -> Printer:
         return to_json
     if form == "name":
         return lambda obj: names(obj, kind_of)
+    if form in _OF_KUBECTL:
+        raise Elsewhere(f"error: labctl has no output format {form}: kubectl, which has it, is not on PATH")
     if form not in _TEMPLATES:
         unknown = f'unable to match a printer suitable for the output format "{output}"'
         raise Plain(f"error: {unknown}, allowed formats are: {_KNOWN}")
@@ -50,7 +56,10 @@ def printer(output: str, kind_of: Callable[[Object], Kind | None]) -> Printer:
 def _jsonpath(template: str, *, as_json: bool) -> Printer:
     from labctl.cli import jsonpath
 
-    parsed = jsonpath.parse(template)
+    try:
+        parsed = jsonpath.parse(template)
+    except jsonpath.JsonPathError as error:
+        raise Plain(f"error: error parsing jsonpath {template}, {error.message}") from error
     return parsed.render_json if as_json else parsed.render
 
 

@@ -16,6 +16,7 @@ import typer
 
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object
+from labctl.api.status import ApiError
 from labctl.cli.errors import Plain
 from labctl.client.paths import path_of
 from labctl.errors import UsageError
@@ -83,6 +84,16 @@ class Session:
             "GET", self.path(resource.kind, resource.name, namespace=namespace)
         ).json()
         return answer
+
+    def explained(self, error: ApiError, resource: Resource) -> ApiError:
+        """The error of a lookup; what is not found in a namespace that does not exist is the namespace, as kubectl says it."""
+        if error.code != 404 or not resource.name or not resource.kind.namespaced or self.namespace == "default":
+            return error
+        try:
+            self.transport.request("GET", f"/api/v1/namespaces/{self.namespace}")
+        except ApiError as missing:
+            return missing if missing.code == 404 else error
+        return error
 
     def list_all(
         self, kind: Kind, query: dict[str, str] | None = None, *, namespace: str | None = None

@@ -122,7 +122,11 @@ class Transport:
         except OSError as error:
             raise self._unreachable(error) from error
         path = self._prefix + path
-        return streams.open_channels(connection, host=host, path=path, query=query, headers=self._headers)
+        try:
+            return streams.open_channels(connection, host=host, path=path, query=query, headers=self._headers)
+        except BaseException:
+            connection.close()
+            raise
 
     def close(self) -> None:
         """Close the kept connection."""

@@ -19,8 +19,12 @@ STDIN = "STDIN"
 """What error messages call standard input."""
 
 
+def _standard_input() -> str:
+    return _decoded(sys.stdin.buffer.read(), STDIN)
+
+
 def read(
-    names: Iterable[str], *, recursive: bool = False, stdin: Callable[[], str] = lambda: sys.stdin.read()
+    names: Iterable[str], *, recursive: bool = False, stdin: Callable[[], str] = _standard_input
 ) -> Iterator[Document]:
     """The objects of all sources, in order: folders by name, and with `recursive` with all their folders.
 
@@ -66,13 +70,17 @@ def _in_folder(folder: str, *, recursive: bool) -> Iterator[str]:
 
 def _text(path: str) -> str:
     try:
-        return Path(path).read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ManifestError(
-            f"error parsing {path}: it is no UTF-8 text: byte {error.start} is {error.reason}"
-        ) from None
+        return _decoded(Path(path).read_bytes(), path)
     except OSError as error:
         raise ManifestError(f'the path "{path}" cannot be accessed: {error.strerror}') from error
+
+
+def _decoded(data: bytes, source: str) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        why = f"it is no UTF-8 text: byte {error.start} is {error.reason}"
+        raise ManifestError(f"error parsing {source}: {why}") from None
 
 
 def _fetch(url: str) -> str:
@@ -87,4 +95,4 @@ def _fetch(url: str) -> str:
     except OSError as error:
         reason = getattr(error, "reason", error)
         raise ManifestError(f"unable to read URL {url!r}: {reason}") from None
-    return data.decode("utf-8", errors="replace")
+    return _decoded(data, url)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -110,3 +111,8 @@ def test_a_state_file_that_is_none_is_named(tmp_path: Any) -> None:
     broken.write_bytes(b"x" * 8192)
     with pytest.raises(LabctlError, match=r"state\.db cannot keep the state: .*not a database"):
         apiserver_only.open_server(LabConfig("test", (), Credentials(), ""), str(broken))
+
+
+def test_answers_do_not_wait_for_an_acknowledgement() -> None:
+    with apiserver_only.listen("127.0.0.1", 0) as listener:
+        assert listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
