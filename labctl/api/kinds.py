@@ -14,6 +14,7 @@ from labctl.api.objects import Object, split_api_version
 _CRUD = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 _NO_COLLECTION_DELETE = ("create", "delete", "get", "list", "patch", "update", "watch")
 _ASK = ("create",)  # reviews: answered, never stored
+_NEVER_MADE = ("delete", "deletecollection", "get", "list", "watch")  # see Kind.is_absent
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,14 @@ class Kind:
     def is_stored(self) -> bool:
         """Whether objects of the kind exist at all: reviews and bindings are only asked."""
         return "get" in self.verbs
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether the kind can be listed and never created: clients look through such kinds and stop where one is missing.
+
+        kubectl apply --prune does (k8s.io/kubectl/pkg/util/prune), as do dashboards.
+        """
+        return self.verbs == _NEVER_MADE
 
     def __str__(self) -> str:
         return self.group_resource
@@ -104,6 +113,8 @@ NAMESPACE = _core(
     "Namespace", "namespaces", "ns", namespaced=False, verbs=_NO_COLLECTION_DELETE, sub=("finalize", "status")
 )
 NODE = _core("Node", "nodes", "no", namespaced=False, sub=("proxy", "status"))
+PERSISTENT_VOLUME_CLAIM = _core("PersistentVolumeClaim", "persistentvolumeclaims", "pvc", verbs=_NEVER_MADE)
+PERSISTENT_VOLUME = _core("PersistentVolume", "persistentvolumes", "pv", namespaced=False, verbs=_NEVER_MADE)
 _POD_SUBRESOURCES = (
     "attach",
     "binding",
@@ -116,6 +127,9 @@ _POD_SUBRESOURCES = (
     "status",
 )
 POD = _core("Pod", "pods", "po", categories=("all",), sub=_POD_SUBRESOURCES)
+REPLICATION_CONTROLLER = _core(
+    "ReplicationController", "replicationcontrollers", "rc", categories=("all",), verbs=_NEVER_MADE
+)
 RESOURCE_QUOTA = _core(
     "ResourceQuota",
     "resourcequotas",
@@ -127,8 +141,10 @@ SECRET = _core("Secret", "secrets")
 SERVICE_ACCOUNT = _core("ServiceAccount", "serviceaccounts", "sa", sub=("token",))
 SERVICE = _core("Service", "services", "svc", categories=("all",), sub=("proxy", "status"))
 
+DAEMON_SET = _in("apps/v1", "DaemonSet", "daemonsets", "ds", categories=("all",), verbs=_NEVER_MADE)
 DEPLOYMENT = _in("apps/v1", "Deployment", "deployments", "deploy", categories=("all",), sub=("scale", "status"))
 REPLICA_SET = _in("apps/v1", "ReplicaSet", "replicasets", "rs", categories=("all",), sub=("scale", "status"))
+STATEFUL_SET = _in("apps/v1", "StatefulSet", "statefulsets", "sts", categories=("all",), verbs=_NEVER_MADE)
 
 EVENTS_EVENT = _in("events.k8s.io/v1", "Event", "events", "ev", stored_as=("", "v1"))
 
@@ -170,6 +186,9 @@ HORIZONTAL_POD_AUTOSCALER_V1 = _in(
     inert=_HPA_INERT,
     stored_as=("autoscaling", "v2"),
 )
+
+CRON_JOB = _in("batch/v1", "CronJob", "cronjobs", "cj", categories=("all",), verbs=_NEVER_MADE)
+JOB = _in("batch/v1", "Job", "jobs", categories=("all",), verbs=_NEVER_MADE)
 
 _NETWORKING = "networking.k8s.io/v1"
 INGRESS_CLASS = _in(
@@ -255,13 +274,18 @@ KINDS: tuple[Kind, ...] = (
     LIMIT_RANGE,
     NAMESPACE,
     NODE,
+    PERSISTENT_VOLUME_CLAIM,
+    PERSISTENT_VOLUME,
     POD,
+    REPLICATION_CONTROLLER,
     RESOURCE_QUOTA,
     SECRET,
     SERVICE_ACCOUNT,
     SERVICE,
+    DAEMON_SET,
     DEPLOYMENT,
     REPLICA_SET,
+    STATEFUL_SET,
     EVENTS_EVENT,
     SELF_SUBJECT_REVIEW,
     TOKEN_REVIEW,
@@ -271,6 +295,8 @@ KINDS: tuple[Kind, ...] = (
     SUBJECT_ACCESS_REVIEW,
     HORIZONTAL_POD_AUTOSCALER,
     HORIZONTAL_POD_AUTOSCALER_V1,
+    CRON_JOB,
+    JOB,
     INGRESS_CLASS,
     INGRESS,
     IP_ADDRESS,

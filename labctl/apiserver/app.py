@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
@@ -14,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from labctl.api import status
-from labctl.apiserver import answers, authorization, documents, handlers, requests
+from labctl.apiserver import answers, authorization, documents, handlers, impersonation, requests
 from labctl.apiserver.context import Context
 from labctl.apiserver.options import User
 from labctl.apiserver.streams import logs, spdy_requests, websockets
@@ -45,7 +46,7 @@ class _AnyMethod:
 def _http(context: Context) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         try:
-            user = context.authenticator.user(request.headers.get("authorization", ""))
+            user = _user(context, request.headers)
             response = await _dispatch(context, request, user)
         except status.ApiError as error:
             response = answers.failure(error, handlers.warnings_for(request.url.path))
@@ -56,6 +57,12 @@ def _http(context: Context) -> Callable[[Request], Awaitable[Response]]:
         return response
 
     return endpoint
+
+
+def _user(context: Context, headers: Headers) -> User:
+    """Whoever asks, or is acted as. Raises ApiError 400, 401, 403."""
+    user = context.authenticator.user(headers.get("authorization", ""))
+    return impersonation.acting(context.registry.store, user, headers)
 
 
 async def _dispatch(context: Context, request: Request, user: User) -> Response:
@@ -79,7 +86,7 @@ async def _dispatch(context: Context, request: Request, user: User) -> Response:
 def _websocket(context: Context) -> Callable[[WebSocket], Awaitable[None]]:
     async def endpoint(websocket: WebSocket) -> None:
         try:
-            user = context.authenticator.user(websocket.headers.get("authorization", ""))
+            user = _user(context, websocket.headers)
             path = requests.parse_path(websocket.url.path)
             if path is None:
                 raise status.ApiError(404, "NotFound", "the server could not find the requested resource", {})

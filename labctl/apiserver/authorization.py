@@ -42,14 +42,12 @@ def allowed(store: Store, user: User, attributes: Attributes) -> bool:
     if MASTERS in user.groups:
         return True
     if attributes.path:
-        return (attributes.verb == "get" and "system:authenticated" in user.groups) or _public(attributes.path)
+        return any(_covers_path(rule, attributes) for rule in rules_of(store, user, ""))
     if "system:nodes" in user.groups and _reads_proxy_configuration(attributes):
         return True
     if "system:nodes" in user.groups and attributes.resource in (*_NODE_READS, "events"):
         reads = attributes.verb in ("get", "list", "watch")
         return reads or (attributes.resource == "events" and attributes.verb in ("create", "patch", "update"))
-    if attributes.resource.startswith("selfsubject"):
-        return "system:authenticated" in user.groups
     return any(_covers(rule, attributes) for rule in rules_of(store, user, attributes.namespace))
 
 
@@ -70,8 +68,11 @@ def _reads_proxy_configuration(attributes: Attributes) -> bool:
     return reads and attributes.resource == "configmaps" and attributes.namespace == "kube-system"
 
 
-def _public(path: str) -> bool:
-    return path.startswith(("/healthz", "/livez", "/readyz", "/version"))
+def _covers_path(rule: Object, asked: Attributes) -> bool:
+    """Whether a rule speaks of the path itself, or of all that begin with what stands before its star."""
+    urls = rule.get("nonResourceURLs") or ()
+    fits = any(asked.path.startswith(u[:-1]) if u.endswith("*") else asked.path == u for u in urls)
+    return fits and _in(asked.verb, rule.get("verbs"))
 
 
 def _binds(binding: Object, user: User) -> bool:

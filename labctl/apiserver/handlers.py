@@ -50,6 +50,8 @@ async def handle(context: Context, request: Request, user: User, path: ResourceP
         verb, path.kind.group, path.kind.resource, path.subresource, path.namespace, path.name
     )
     authorization.check(context.registry.store, user, asked)
+    if verb not in _verbs(path) and path.kind.is_absent:
+        raise status.method_not_allowed(path.kind, verb)
     if verb not in _verbs(path) or (not path.subresource and verb in _WRONG_PLACE[bool(path.name)]):
         raise _not_allowed()
     if verb == "get" and not path.subresource:

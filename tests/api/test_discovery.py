@@ -34,8 +34,8 @@ def test_groups() -> None:
     group = discovery.api_group("autoscaling")
     assert group is not None
     assert group["preferredVersion"]["groupVersion"] == "autoscaling/v2"
-    assert discovery.api_group("batch") is None
-    assert discovery.api_resource_list("batch", "v1") is None
+    assert discovery.api_group("certificates.k8s.io") is None
+    assert discovery.api_resource_list("certificates.k8s.io", "v1") is None
 
 
 def test_root_documents() -> None:

@@ -82,8 +82,8 @@ def test_options_lists_and_bodies_of_subresources() -> None:
 def test_kinds_without_protobuf_form() -> None:
     with pytest.raises(protobuf.UnsupportedKind):
         protobuf.encode({"apiVersion": "meta.k8s.io/v1", "kind": "Table"})
-    job = protobuf.MAGIC + wire.bytes_field(1, wire.bytes_field(1, b"batch/v1") + wire.bytes_field(2, b"Job"))
-    with pytest.raises(ApiError, match='no kind "Job" is registered for version "batch/v1"'):
+    job = protobuf.MAGIC + wire.bytes_field(1, wire.bytes_field(1, b"batch/v2") + wire.bytes_field(2, b"Job"))
+    with pytest.raises(ApiError, match='no kind "Job" is registered for version "batch/v2"'):
         protobuf.decode(job)
 
 
