@@ -18,7 +18,7 @@ from labctl.cli import output as out
 from labctl.cli.errors import raise_all, with_source
 from labctl.cli.files import kind_of, placed
 from labctl.cli.session import Context, Filenames, Namespace, Output, Recursive, Selector, Session, title
-from labctl.errors import LabctlError, UsageError
+from labctl.errors import LabctlError
 from labctl.manifests import Document
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def apply(
     if not filename:
         raise LabctlError("must specify one of -f and -k")
     if dry_run not in ("none", "client", "server"):
-        raise UsageError(f'invalid dry-run value ({dry_run}). Must be "none", "server", or "client"')
+        raise LabctlError(f'invalid dry-run value ({dry_run}). Must be "none", "server", or "client"')
     session = Session(context, namespace)
     query = {"fieldValidation": _validation(validate), **_MANAGER}
     if dry_run == "server":
@@ -115,7 +115,7 @@ def _known(
 def _validation(validate: str) -> str:
     words = {"strict": "Strict", "true": "Strict", "warn": "Warn", "ignore": "Ignore", "false": "Ignore"}
     if validate not in words:
-        raise UsageError(
+        raise LabctlError(
             f'invalid - validate option "{validate}", must be one of: strict (or true), warn, ignore (or false)'
         )
     return words[validate]

@@ -12,7 +12,7 @@ from labctl.api.kinds import Kind
 from labctl.api.objects import Object
 from labctl.api.status import ApiError
 from labctl.cli.errors import raise_all, with_source
-from labctl.cli.files import kind_of, placed
+from labctl.cli.files import kind_of, name_of, placed
 from labctl.cli.session import (
     AllNamespaces,
     Context,
@@ -25,9 +25,16 @@ from labctl.cli.session import (
     Selector,
     Session,
 )
-from labctl.errors import LabctlError, UsageError
+from labctl.errors import LabctlError
 
 _Target = tuple[Resource, str, str]  # an object, its namespace, and the manifest it stands in
+_NOTHING_NAMED = """\
+You must provide one or more resources by argument or filename.
+Example resource specifications include:
+   '-f rsrc.yaml'
+   '--filename=rsrc.json'
+   '<resource> <name>'
+   '<resource>'"""
 _PROPAGATION = {"background": "Background", "foreground": "Foreground", "orphan": "Orphan"}
 
 
@@ -62,11 +69,11 @@ def delete(
     Examples: `labctl delete svc web`, `labctl delete -f web.yaml`, `labctl delete pods -l app=web --now`
     """
     if output not in ("", "name"):
-        raise UsageError("unexpected -o output mode: " + output + ". We only support '-o name'")
+        raise LabctlError("unexpected -o output mode: " + output + ". We only support '-o name'")
     if cascade not in _PROPAGATION:
-        raise UsageError(f'invalid cascade value ({cascade}). Must be "background", "foreground", or "orphan"')
+        raise LabctlError(f'invalid cascade value ({cascade}). Must be "background", "foreground", or "orphan"')
     if now and grace_period >= 0:
-        raise UsageError("--now and --grace-period cannot be specified together")
+        raise LabctlError("--now and --grace-period cannot be specified together")
     grace = 0 if force and grace_period < 0 and not now else 1 if now else grace_period
     session = Session(context, namespace)
     query = {k: v for k, v in (("labelSelector", selector), ("fieldSelector", field_selector)) if v}
@@ -99,9 +106,7 @@ def _of_files(session: Session, names: Sequence[str], *, recursive: bool) -> lis
     found = []
     for document in manifests.read(names, recursive=recursive):
         kind = kind_of(session, document)
-        found.append(
-            (Resource(kind, document.object["metadata"]["name"]), placed(session, kind, document), document.source)
-        )
+        found.append((Resource(kind, name_of(document)), placed(session, kind, document), document.source))
     return found
 
 
@@ -109,14 +114,14 @@ def _of_words(
     session: Session, words: Sequence[str], query: dict[str, str], *, everything: bool, all_namespaces: bool
 ) -> list[_Target]:
     if not words:
-        raise UsageError("say what to delete", hint="for example: labctl delete svc web")
+        raise LabctlError(_NOTHING_NAMED)
     resources = session.resources(words)
     if any(r.name for r in resources):
         if query or everything:
-            raise UsageError("name cannot be provided when a selector is specified")
+            raise LabctlError("name cannot be provided when a selector is specified")
         return [(r, session.namespace if r.kind.namespaced else "", "") for r in resources]
     if not query and not everything:
-        raise UsageError("resource(s) were provided, but no name was specified", hint="name them, or say -l or --all")
+        raise LabctlError("resource(s) were provided, but no name was specified")
     found: list[_Target] = []
     for resource in resources:
         for obj in session.list_all(resource.kind, query, namespace="" if all_namespaces else None):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from labctl.api.kinds import Kind
 from labctl.cli.errors import Plain
 from labctl.cli.session import Session
+from labctl.errors import LabctlError
 from labctl.manifests import Document
 
 
@@ -30,6 +31,14 @@ def kind_of(session: Session, document: Document) -> Kind:
             f'"{obj["kind"]}" in version "{obj["apiVersion"]}"\nensure CRDs are installed first'
         )
     return kind
+
+
+def name_of(document: Document) -> str:
+    """The object's name. Raises LabctlError where it has none."""
+    name: str = (document.object.get("metadata") or {}).get("name") or ""
+    if not name:
+        raise LabctlError(f"{document.where}: resource name may not be empty")
+    return name
 
 
 _TEXTS, _MAPS = ("name", "namespace", "generateName"), ("labels", "annotations")

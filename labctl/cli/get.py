@@ -26,7 +26,7 @@ from labctl.cli.session import (
     Selector,
     Session,
 )
-from labctl.errors import LabctlError, UsageError
+from labctl.errors import LabctlError
 
 _NOTHING_NAMED = """\
 You must specify the type of resource to get. Use "labctl api-resources" for a complete list of supported resources.
@@ -95,19 +95,18 @@ def get(
 
 def _in_files(session: Session, names: Sequence[str], *, recursive: bool) -> list[Resource]:
     from labctl import manifests
-    from labctl.cli.files import kind_of
+    from labctl.cli.files import kind_of, name_of
 
     found = []
     for document in manifests.read(names, recursive=recursive):
         kind = kind_of(session, document)
-        found.append(Resource(kind, document.object["metadata"]["name"]))
+        found.append(Resource(kind, name_of(document)))
     return found
 
 
 def _tables(
     session: Session, resources: Sequence[Resource], view: View, query: dict[str, str], *, all_namespaces: bool
 ) -> None:
-    prefixed = len({r.kind for r in resources}) > 1
     printed, errors = 0, []
     tables: dict[Kind, list[Object]] = {}
     for resource in resources:
@@ -124,7 +123,7 @@ def _tables(
             continue
         if view.sort_by:
             table["rows"] = _sorted(table["rows"], view.sort_by, key=lambda row: row["object"])
-        shown = _table(kind, view, all_namespaces=all_namespaces, prefixed=prefixed)
+        shown = _table(kind, view, all_namespaces=all_namespaces, prefixed=len(tables) > 1)
         typer.echo("".join(f"{line}\n" for line in ["" for _ in range(bool(printed))] + shown.lines(table)), nl=False)
         printed += 1
     if not printed and not errors and not (view.ignore_not_found and any(r.name for r in resources)):
@@ -218,7 +217,7 @@ def _watch(
     only_changes: bool,
 ) -> None:
     if len(resources) != 1:
-        raise UsageError("you may only specify a single resource type", hint="watch one kind at a time")
+        raise LabctlError("you may only specify a single resource type")
     resource = resources[0]
     if resource.name:
         query = {"fieldSelector": f"metadata.name={resource.name}"}

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     import docker
 
 _ATTEMPTS = 3  # two labs started at the same moment may choose the same free range
+_LOST_RACES = ("overlap", "port is already allocated")  # somebody took the range or the port after we had looked
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def up(options: UpOptions, report: Report) -> Started:
             _create(lab, report)
             break
         except CommandFailed as error:
-            if "overlap" not in error.output.lower() or attempt == _ATTEMPTS:
+            if not any(words in error.output.lower() for words in _LOST_RACES) or attempt == _ATTEMPTS:
                 raise LabctlError(f"Compose could not create the lab: {compose.reason(error.output)}") from error
     _choose_context(lab, report)
     _wait(client, lab, report)

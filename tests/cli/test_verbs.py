@@ -56,7 +56,7 @@ def test_get_of_several_kinds_prefixes_names_and_separates_tables(cluster: Clust
     assert [block.splitlines()[1].split()[0] for block in blocks] == ["service/web", "deployment.apps/web"]
     one = cluster.run("get", "svc/web", "deploy/nope")
     assert one.code == 1
-    assert one.out.splitlines()[1].startswith("service/web ")
+    assert one.out.splitlines()[1].startswith("web ")
     assert one.err == 'Error from server (NotFound): deployments.apps "nope" not found\n'
 
 
