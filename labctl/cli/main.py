@@ -26,6 +26,7 @@ MODULES = {
     "why": "why",
     "trace": "trace",
     "rules": "rules",
+    "bench": "bench",
     "get": "get",
     "apply": "apply",
     "delete": "delete",
