@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from labctl.aiokits.workqueue import WorkQueue
 
 
-@settings(max_examples=30, deadline=None)
 @given(adds=st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 3)), max_size=25))
 def test_the_last_wish_of_every_key_is_always_met(adds: list[tuple[str, int]]) -> None:
     """Whatever was wanted when a key was added last has been seen by a reconcile that began later."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from labctl.api import kinds, patches
@@ -150,7 +150,6 @@ services = st.builds(
 )
 
 
-@settings(max_examples=60)
 @given(services, services)
 def test_a_two_way_patch_leads_from_one_to_the_other(original: Object, modified: Object) -> None:
     patch = patches.create_two_way_merge_patch(kinds.SERVICE, original, modified)
@@ -159,7 +158,6 @@ def test_a_two_way_patch_leads_from_one_to_the_other(original: Object, modified:
     assert result["spec"]["ports"] == modified["spec"]["ports"]
 
 
-@settings(max_examples=60)
 @given(st.dictionaries(st.sampled_from("abc"), JSON), st.dictionaries(st.sampled_from("abc"), JSON))
 def test_a_merge_patch_applied_twice_is_applied_once(target: Object, patch: Object) -> None:
     once = patches.merge_patch(target, patch)

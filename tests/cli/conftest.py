@@ -11,9 +11,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
 from labctl.agents import apiserver_only
 from labctl.cli import main
@@ -21,6 +24,7 @@ from labctl.cli.apiserver import lab_config, url_of
 from labctl.cli.transport import Transport
 from labctl.client import kubeconfig
 
+_application = main.application
 MANIFESTS = Path(__file__).parents[1] / "golden" / "manifests"
 
 
@@ -47,6 +51,7 @@ class Cluster:
             patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(data)))
             patch.setattr("sys.stdout", out)
             patch.setattr("sys.stderr", err)
+            patch.setattr(main, "application", _command)
             opened = _recorded(patch)
             code = _exit_code(argv)
             for connection in opened:  # a process that ends needs no closing
@@ -62,6 +67,12 @@ class Cluster:
         done = self.run(*argv, stdin=stdin)
         assert (done.code, done.err) == (0, ""), done
         return done.out
+
+
+@cache
+def _command(verb: str) -> Any:
+    """A verb's command as `main.application` makes it, made once: typer takes 10 ms to look at its options."""
+    return typer.main.get_command(_application(verb))
 
 
 def _recorded(patch: pytest.MonkeyPatch) -> list[http.client.HTTPConnection]:

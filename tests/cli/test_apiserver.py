@@ -20,8 +20,10 @@ from typing import Any
 import pytest
 import yaml
 
+from labctl.agents import apiserver_only
+from labctl.api import kinds
 from labctl.cli import apiserver
-from labctl.config import Credentials
+from labctl.config import Credentials, LabConfig
 from labctl.errors import UsageError
 
 TOKEN = "secret"
@@ -86,13 +88,14 @@ def test_it_serves_clients_and_ends_cleanly() -> None:
         assert "Traceback" not in server.process.stdout.read()
 
 
-def test_a_state_file_outlives_the_server(tmp_path: Path) -> None:
-    state = ["--state", str(tmp_path / "state.db")]
-    with started(*state) as server:
-        data = {"metadata": {"name": "kept"}, "data": {"a": "b"}}
-        assert server.ask("/api/v1/namespaces/default/configmaps", body=data)[0] == 201
-    with started(*state) as server:
-        assert server.ask("/api/v1/namespaces/default/configmaps/kept")[1]["data"] == {"a": "b"}
+async def test_a_state_file_outlives_the_server(tmp_path: Path) -> None:
+    config = LabConfig("test", (), Credentials(), "")
+    server = apiserver_only.open_server(config, str(tmp_path / "state.db"))
+    await server.local.create(kinds.CONFIG_MAP, {"metadata": {"name": "kept"}, "data": {"a": "b"}}, namespace="default")
+    server.store.close()
+    again = apiserver_only.open_server(config, str(tmp_path / "state.db"))
+    assert (await again.local.get(kinds.CONFIG_MAP, "default", "kept"))["data"] == {"a": "b"}
+    again.store.close()
 
 
 def test_a_kubeconfig_of_others_is_left_as_it_was(tmp_path: Path) -> None:

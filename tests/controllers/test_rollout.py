@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from labctl.api.objects import Object
@@ -121,7 +121,6 @@ def test_scaling_is_seen_by_the_note_on_active_replica_sets() -> None:
     assert not rollout.is_scaled(deployment(4), [replica_set("o1", 3)])
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     replicas=st.integers(1, 12),
     surge=st.integers(0, 4),

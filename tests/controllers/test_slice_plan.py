@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from labctl.api.objects import Object
@@ -135,7 +135,6 @@ def test_zones_and_hints_follow_the_nodes_and_the_traffic_distribution() -> None
     assert hints("PreferSameNode") == {"forZones": [{"name": "a"}], "forNodes": [{"name": "node-1"}]}
 
 
-@settings(max_examples=40, deadline=None)
 @given(rounds=st.lists(st.sets(st.integers(0, 260), max_size=240), min_size=1, max_size=5))
 def test_slices_always_hold_just_the_pods_and_settle_at_once(rounds: list[set[int]]) -> None:
     stored, web = Stored(), service()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from labctl.controllers import subsets
@@ -44,7 +44,6 @@ def test_a_thousand_addresses_are_enough_and_ready_ones_come_first() -> None:
 PAIRS = st.lists(st.tuples(st.integers(1, 5), st.integers(80, 83), st.booleans()), min_size=1, max_size=12)
 
 
-@settings(max_examples=60, deadline=None)
 @given(pairs=PAIRS)
 def test_repacking_says_the_same_once_and_for_all(pairs: list[tuple[int, int, bool]]) -> None:
     """Every address keeps its ports; packing again changes nothing; the order of the input does not matter."""

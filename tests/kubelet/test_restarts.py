@@ -4,7 +4,7 @@ import ipaddress
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from labctl.kubelet.pod_addresses import PodAddresses, RangeExhausted
@@ -47,7 +47,6 @@ def test_durations_are_written_as_go_writes_them(seconds: float, text: str) -> N
     assert duration_text(seconds) == text
 
 
-@settings(max_examples=50)
 @given(st.lists(st.booleans(), max_size=60))
 def test_no_address_is_given_twice_and_a_released_one_is_not_the_next(steps: list[bool]) -> None:
     pool = PodAddresses("10.244.1.0/27", reserved=("10.244.1.1",))

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from labctl.api import kinds
@@ -105,7 +105,6 @@ def test_a_payload_is_replaced_in_one_step(tmp_path: Path) -> None:
 _NAMES = st.text(alphabet="abc", min_size=1, max_size=3)
 
 
-@settings(max_examples=30)
 @given(st.lists(st.dictionaries(_NAMES, st.binary(max_size=4), max_size=4), min_size=1, max_size=4))
 def test_a_volume_always_shows_the_last_payload(payloads: list[dict[str, bytes]]) -> None:
     import tempfile

@@ -378,7 +378,7 @@ def objects_of(name: str, policy: str, affinity: int, endpoints: list[tuple[int,
     return made, endpoint_slice(*listed, of=name)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(["iptables", "nftables"]), st.lists(CHANGES, min_size=1, max_size=6))
 def test_any_sequence_of_changes_ends_like_a_full_sync(
     mode: str, changes: list[tuple[str, str, int, list[tuple[int, int, bool]] | None]]

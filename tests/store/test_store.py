@@ -174,4 +174,4 @@ def _apply(state: dict[str, int], change: Change) -> None:
 
 
 TestStore = StoreMachine.TestCase
-TestStore.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
+TestStore.settings = settings(stateful_step_count=25)

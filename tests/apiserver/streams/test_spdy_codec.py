@@ -9,7 +9,7 @@ import struct
 import zlib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from labctl.apiserver.streams.spdy import codec
@@ -58,7 +58,6 @@ def joined(frames: list[Frame]) -> list[Frame]:
 
 
 @given(st.lists(FRAMES, max_size=6), st.lists(st.integers(0, 600), max_size=8))
-@settings(max_examples=60, deadline=None)
 def test_what_is_written_is_read_however_it_is_cut(frames: list[Frame], cuts: list[int]) -> None:
     encoder, decoder = Encoder(), Decoder()
     stream = b"".join(encoder.encode(f) for f in frames)
@@ -68,7 +67,6 @@ def test_what_is_written_is_read_however_it_is_cut(frames: list[Frame], cuts: li
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=150, deadline=None)
 def test_any_bytes_are_frames_or_an_error(data: bytes) -> None:
     for start in (b"", bytes.fromhex("80030001"), bytes.fromhex("8003000100000020")):
         decoder = Decoder()
@@ -80,7 +78,6 @@ def test_any_bytes_are_frames_or_an_error(data: bytes) -> None:
 
 
 @given(FRAMES, st.integers(0, 10_000), st.integers(0, 255))
-@settings(max_examples=100, deadline=None)
 def test_a_damaged_frame_is_a_frame_or_an_error(frame: Frame, where: int, value: int) -> None:
     data = bytearray(Encoder().encode(frame))
     data[where % len(data)] = value

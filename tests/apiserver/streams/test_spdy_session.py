@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from labctl.apiserver.streams.spdy.codec import Decoder, Encoder
@@ -104,7 +104,6 @@ _STEPS = st.one_of(
 
 
 @given(st.lists(_STEPS, max_size=40))
-@settings(max_examples=100, deadline=None)
 def test_every_event_is_about_a_stream_that_is_open(steps: list[Frame | int]) -> None:
     """Against a model: which streams may receive, and which may send."""
     peer, receives, sends, last = Peer(max_streams=3), set[int](), set[int](), 0
