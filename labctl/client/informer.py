@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Hashable
 from dataclasses import replace
 
 from labctl.api.kinds import Kind
@@ -48,6 +48,8 @@ class Informer:
         self.objects: dict[ObjectKey, Object] = {}
         self._api = api
         self._handlers: list[OnChange] = [on_change] if on_change else []
+        self._index_of: Callable[[Object], Hashable] | None = None
+        self._indexed: dict[Hashable, dict[ObjectKey, Object]] = {}
         self._namespace = namespace
         self._label_selector = label_selector
         self._field_selector = field_selector
@@ -57,6 +59,14 @@ class Informer:
     def add_handler(self, on_change: OnChange) -> None:
         """Call a function for each change, in the order of registration; before `run`."""
         self._handlers.append(on_change)
+
+    def index_by(self, index_of: Callable[[Object], Hashable]) -> None:
+        """Keep objects also under a value of theirs, for `indexed`; before `run`."""
+        self._index_of = index_of
+
+    def indexed(self, value: Hashable) -> list[Object]:
+        """All objects of a value: what a search through all of them would find, without the search."""
+        return list(self._indexed.get(value, {}).values())
 
     def get(self, namespace: str, name: str) -> Object | None:
         """One object."""
@@ -146,5 +156,18 @@ class Informer:
             self.objects[key] = new
         if old is None and new is None:
             return
+        if self._index_of is not None:
+            self._reindex(key, old, new, self._index_of)
         for handler in self._handlers:
             handler(old, new)
+
+    def _reindex(
+        self, key: ObjectKey, old: Object | None, new: Object | None, index_of: Callable[[Object], Hashable]
+    ) -> None:
+        if old is not None:
+            before = index_of(old)
+            self._indexed[before].pop(key)
+            if not self._indexed[before]:
+                del self._indexed[before]
+        if new is not None:
+            self._indexed.setdefault(index_of(new), {})[key] = new

@@ -18,6 +18,7 @@ from labctl.client.events import EventRecorder
 from labctl.client.informer import Informer, OnChange
 from labctl.client.protocol import Api
 from labctl.config import LabConfig
+from labctl.controllers.slices import SERVICE_NAME
 
 FOLLOWED = (
     kinds.NAMESPACE,
@@ -33,6 +34,12 @@ FOLLOWED = (
 )
 
 
+def service_of(slice_: Object) -> ObjectKey:
+    """The Service that an EndpointSlice is of, by its label."""
+    labels = slice_["metadata"].get("labels") or {}
+    return ObjectKey(slice_["metadata"]["namespace"], labels.get(SERVICE_NAME, ""))
+
+
 @dataclass(slots=True)
 class Context:
     """One per control plane."""
@@ -46,6 +53,7 @@ class Context:
     def __post_init__(self) -> None:
         """Make an informer for every kind that a controller follows."""
         self.informers = {kind: Informer(self.api, kind) for kind in FOLLOWED}
+        self.informers[kinds.ENDPOINT_SLICE].index_by(service_of)
 
     def get(self, kind: Kind, key: ObjectKey) -> Object | None:
         """An object of the local copy."""
@@ -55,6 +63,10 @@ class Context:
         """All objects of the local copy (of a namespace)."""
         informer = self.informers[kind]
         return informer.in_namespace(namespace) if namespace else list(informer.objects.values())
+
+    def slices_of(self, service: ObjectKey) -> list[Object]:
+        """The EndpointSlices of a Service, by whomever; without a search, as there may be thousands."""
+        return self.informers[kinds.ENDPOINT_SLICE].indexed(service)
 
     def on_change(self, kind: Kind, handler: OnChange) -> None:
         """Call a handler for each change of a kind, which is followed from then on."""

@@ -64,9 +64,8 @@ class EndpointSlices(KeyController):
     def _known(self, key: ObjectKey) -> list[Object]:
         return [
             s
-            for s in self.context.all(kinds.ENDPOINT_SLICE, key.namespace)
-            if (labels := s["metadata"].get("labels") or {}).get(slices.SERVICE_NAME) == key.name
-            and labels.get(slices.MANAGED_BY) == slices.CONTROLLER
+            for s in self.context.slices_of(key)
+            if s["metadata"]["labels"].get(slices.MANAGED_BY) == slices.CONTROLLER
             and not s["metadata"].get("deletionTimestamp")
         ]
 

@@ -76,12 +76,7 @@ class Mirroring(KeyController):
         await self._delete(known)
 
     def _known(self, key: ObjectKey) -> list[Object]:
-        return [
-            s
-            for s in self.context.all(kinds.ENDPOINT_SLICE, key.namespace)
-            if (labels := s["metadata"].get("labels") or {}).get(slices.SERVICE_NAME) == key.name
-            and labels.get(slices.MANAGED_BY) == _CONTROLLER
-        ]
+        return [s for s in self.context.slices_of(key) if s["metadata"]["labels"].get(slices.MANAGED_BY) == _CONTROLLER]
 
     async def _create(self, endpoints: Object, content: Mirrored) -> None:
         meta = {"generateName": f"{endpoints['metadata']['name']}-", "namespace": key_of(endpoints).namespace}

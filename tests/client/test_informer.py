@@ -148,3 +148,26 @@ async def test_objects_are_reduced_before_they_are_kept() -> None:
     async with informed(api, transform=lambda o: {"metadata": o["metadata"]}) as (informer, _):
         await asyncio.sleep(1)
         assert [list(o) for o in informer.objects.values()] == [["metadata"], ["metadata"]]
+
+
+async def test_an_index_is_true_after_every_change() -> None:
+    def names(informer: Informer, colour: str | None) -> list[str]:
+        return [o["metadata"]["name"] for o in informer.indexed(colour)]
+
+    script = [
+        added("a", 1, colour="red"),
+        added("b", 2, colour="red"),
+        added("c", 3),
+        bookmark(3, end=True),
+        WatchEvent("MODIFIED", obj("a", 4, colour="blue")),
+        WatchEvent("DELETED", obj("b", 5, colour="red")),
+    ]
+    api = Scripted(script)
+    informer = Informer(api, kinds.CONFIG_MAP)  # type: ignore[arg-type]  # of the Api only watch is used
+    informer.index_by(lambda o: o["data"].get("colour"))
+    task = asyncio.get_running_loop().create_task(informer.run())
+    await asyncio.sleep(1)
+    assert (names(informer, "red"), names(informer, "blue"), names(informer, None)) == ([], ["a"], ["c"])
+    informer.learn(obj("d", 6, colour="blue"))
+    assert names(informer, "blue") == ["a", "d"]
+    task.cancel()
