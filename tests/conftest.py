@@ -1,4 +1,4 @@
-"""How properties are tested: few examples in the default run, which has to stay quick; HYPOTHESIS_PROFILE=thorough tries many."""
+"""How properties are tested: few examples in the default run, which has to be quick; many with HYPOTHESIS_PROFILE=thorough."""
 
 from __future__ import annotations
 
