@@ -63,6 +63,8 @@ def logs(
                     " argument for the logs command\nSee 'kubectl logs -h' for help and examples")  # fmt: skip
     if since and since_time:
         raise Plain("error: at most one of `sinceTime` or `sinceSeconds` may be specified")
+    if tail is not None and tail < -1:
+        raise LabctlError("--tail must be greater than or equal to -1")
     session = Session(context, namespace)
     query = {
         name: "true" for name, on in (("follow", follow), ("previous", previous), ("timestamps", timestamps)) if on

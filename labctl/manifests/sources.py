@@ -48,7 +48,12 @@ def _paths(name: str, *, recursive: bool) -> Iterator[str]:
         for match in matching:
             yield from _paths(match, recursive=recursive)
     elif Path(name).is_dir():
-        yield from _in_folder(name, recursive=recursive)
+        found = False
+        for path in _in_folder(name, recursive=recursive):
+            found = True
+            yield path
+        if not found:
+            raise ManifestError(f"error reading [{name}]: recognized file extensions are [{' '.join(EXTENSIONS)}]")
     else:
         yield name
 
@@ -91,8 +96,10 @@ def _fetch(url: str) -> str:
         with urllib.request.urlopen(url, timeout=_TIMEOUT_S) as answer:  # noqa: S310  # http or https, checked above
             data: bytes = answer.read(_MAX_BYTES)
     except urllib.error.HTTPError as error:
-        raise ManifestError(f"unable to read URL {url!r}, server reported {error.code} {error.reason}") from None
+        with error:
+            said = f"server reported {error.code} {error.reason}, status code={error.code}"
+        raise ManifestError(f'unable to read URL "{url}", {said}') from None
     except OSError as error:
         reason = getattr(error, "reason", error)
-        raise ManifestError(f"unable to read URL {url!r}: {reason}") from None
+        raise ManifestError(f'unable to read URL "{url}": {getattr(reason, "strerror", None) or reason}') from None
     return _decoded(data, url)

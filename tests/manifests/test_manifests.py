@@ -115,5 +115,13 @@ def test_text_that_is_no_utf8(tmp_path: Path) -> None:
 
 
 def test_url_that_nobody_serves() -> None:
-    with pytest.raises(ManifestError, match=r"unable to read URL 'http://127\.0\.0\.1:1/x\.yaml'"):
+    with pytest.raises(ManifestError, match=r'unable to read URL "http://127\.0\.0\.1:1/x\.yaml": Connection refused'):
         list(manifests.read(["http://127.0.0.1:1/x.yaml"]))
+
+
+def test_a_folder_without_manifests_says_what_would_be_one(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("no manifest")
+    with pytest.raises(
+        ManifestError, match=r"error reading \[.*\]: recognized file extensions are \[\.json \.yaml \.yml\]"
+    ):
+        list(manifests.read([str(tmp_path)]))
