@@ -10,7 +10,7 @@ from labctl.api.objects import Object
 from labctl.api.times import format_time
 from labctl.apiserver import authorization
 from labctl.apiserver.context import Context
-from labctl.apiserver.options import MASTERS, User
+from labctl.apiserver.options import User
 
 Review = Callable[[Context, User, str, Object], Object]
 
@@ -73,9 +73,11 @@ def _access(kind: Kind) -> Review:
 def _rules(context: Context, user: User, _: str, data: Object) -> Object:
     spec = data.get("spec") or {}
     rules = list(authorization.rules_of(context.registry.store, user, spec.get("namespace", "")))
-    if MASTERS in user.groups:
-        rules.insert(0, {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]})
-    result = {"resourceRules": rules, "nonResourceRules": [], "incomplete": False}
+    result = {
+        "resourceRules": [r for r in rules if "nonResourceURLs" not in r],
+        "nonResourceRules": [r for r in rules if "nonResourceURLs" in r],
+        "incomplete": False,
+    }
     return _answered(context, kinds.SELF_SUBJECT_RULES_REVIEW, spec, result)
 
 

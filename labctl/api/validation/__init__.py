@@ -14,7 +14,7 @@ from labctl.api import kinds
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object
 from labctl.api.status import Cause
-from labctl.api.validation import endpoints, meta, pods, policies, services, simple, workloads
+from labctl.api.validation import endpoints, ephemeral, meta, pods, policies, services, simple, workloads
 
 Check = Callable[[Object], list[Cause]]
 UpdateCheck = Callable[[Object, Object], list[Cause]]
@@ -45,6 +45,7 @@ _STATUS: dict[Kind, UpdateCheck] = {
     kinds.DEPLOYMENT: workloads.validate_status_update,
     kinds.REPLICA_SET: workloads.validate_status_update,
 }
+_EPHEMERAL = "ephemeralcontainers"
 # Kinds whose objects are looked at before the change is; it shows in the order of causes.
 _CHANGE_LAST = (kinds.DEPLOYMENT, kinds.REPLICA_SET, kinds.ENDPOINT_SLICE)
 
@@ -53,14 +54,17 @@ def validate_create(kind: Kind, obj: Object) -> list[Cause]:
     """What is wrong with a new object."""
     causes = meta.validate(kind, obj)
     check = _CREATE.get(kind)
-    return causes + (check(obj) if check else [])
+    causes += check(obj) if check else []
+    return causes + (ephemeral.validate_create(obj) if kind is kinds.POD else [])
 
 
 def validate_update(kind: Kind, new: Object, old: Object, subresource: str = "") -> list[Cause]:
     """What is wrong with a changed object, or with the change."""
     causes = meta.validate_update(new, old)
     if subresource:
-        check = _STATUS.get(kind) if subresource == "status" else None
+        check: UpdateCheck | None = ephemeral.validate_update if subresource == _EPHEMERAL else None
+        if subresource == "status":
+            check = _STATUS.get(kind)
         return causes + (check(new, old) if check else [])
     if meta.changed(new, old):
         causes += meta.validate(kind, new)

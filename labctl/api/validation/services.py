@@ -20,6 +20,7 @@ from labctl.api.validation.causes import (
 )
 
 _TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
+_WITH_CLUSTER_IP = ("ClusterIP", "LoadBalancer", "NodePort")
 _PROTOCOLS = ("SCTP", "TCP", "UDP")
 _POLICIES = ("Cluster", "Local")
 _FAMILIES = ("IPv4", "IPv6")
@@ -53,7 +54,7 @@ def validate_update(new: Object, old: Object) -> list[Cause]:
     """What a change of a Service may not do: move its addresses, or change a load balancer's class."""
     causes: list[Cause] = []
     after, before = new["spec"], old["spec"]
-    stays = before.get("type") != "ExternalName" and after.get("type") != "ExternalName"
+    stays = before.get("type") in _WITH_CLUSTER_IP and after.get("type") in _WITH_CLUSTER_IP
     had, has = before.get("clusterIPs") or [], after.get("clusterIPs") or []
     if stays and had and (not has or has[0] != had[0]):
         causes.append(invalid("spec.clusterIPs[0]", has or None, "may not change once set"))

@@ -27,7 +27,12 @@ def _ignore(_: str) -> None:
 def kubectl_binary(say: Say = _ignore) -> Path:
     """The kubectl on PATH, else one compiled for this machine."""
     found = shutil.which("kubectl")
-    return Path(found) if found else _build("kubectl", say, system="darwin" if sys.platform == "darwin" else "linux")
+    return Path(found) if found else compiled_kubectl(say)
+
+
+def compiled_kubectl(say: Say = _ignore) -> Path:
+    """The kubectl of the release that labctl speaks, compiled for this machine."""
+    return _build("kubectl", say, system="darwin" if sys.platform == "darwin" else "linux")
 
 
 def kube_proxy_binary(say: Say = _ignore) -> Path:
