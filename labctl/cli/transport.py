@@ -113,7 +113,7 @@ class Transport:
             self._connection = kept
 
     def channels(self, path: str, query: Iterable[tuple[str, str]]) -> Channels:
-        """A WebSocket into a pod, on a connection of its own. Raises ApiError when the server refuses."""
+        """A WebSocket into a pod, on a connection of its own. Raises Plain when the server refuses."""
         from labctl.client import streams
 
         context = _context(self._target) if self._tls else None
@@ -124,8 +124,10 @@ class Transport:
         path = self._prefix + path
         try:
             return streams.open_channels(connection, host=host, path=path, query=query, headers=self._headers)
-        except BaseException:
+        except BaseException as error:
             connection.close()
+            if isinstance(error, status.ApiError):  # as kubectl words it since 1.36
+                raise Plain(f"error: unable to upgrade connection: {error.message}") from error
             raise
 
     def close(self) -> None:

@@ -59,6 +59,7 @@ def up(options: UpOptions, report: Report) -> Started:
     """Start or repair a lab; returns when DNS answers a pod. Raises LabctlError; what exists by then stays for `up`."""
     started = time.monotonic()
     options = plan.checked(options)
+    kubeconfig.has_context(context_of(options.name))  # one that cannot be read is told before anything is created
     with step(report, "Docker") as say:
         client = engine.connect()
         compose.command()

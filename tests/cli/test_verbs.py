@@ -170,3 +170,17 @@ def test_a_broken_manifest_is_a_clear_error_and_changes_nothing(cluster: Cluster
 def test_windows_line_ends_and_a_byte_order_mark_are_read(cluster: Cluster, tmp_path: Path) -> None:
     (tmp_path / "web.yaml").write_bytes(b"\xef\xbb\xbf" + WEB.replace("\n", "\r\n").encode())
     assert cluster.ok("apply", "-f", "web.yaml") == "service/web created\n"
+
+
+def test_exec_and_logs_of_what_does_not_run_are_refused_in_kubectls_words(cluster: Cluster) -> None:
+    pod = "{apiVersion: v1, kind: Pod, metadata: {name: %s}, spec: {%scontainers: [{name: main, image: x}]}}"
+    nowhere = pod % ("nowhere", "nodeSelector: {such: none}, ")
+    cluster.ok("apply", "-f", "-", stdin=nowhere)
+    refused = cluster.run("exec", "nowhere", "--", "true")
+    words = "error: unable to upgrade connection: pod nowhere does not have a host assigned\n"
+    assert (refused.code, refused.err) == (1, words)
+    assert cluster.run("exec", "nowhere").err == "error: you must specify at least one command for the container\n"
+    assert cluster.run("exec").err == "error: pod, type/name or --filename must be specified\n"
+    assert cluster.run("logs", "nowhere", "--tail=-5").err == "error: --tail must be greater than or equal to -1\n"
+    other = cluster.run("logs", "nowhere", "-c", "other")
+    assert (other.code, other.err) == (1, "error: container other is not valid for pod nowhere out of: main\n")
