@@ -19,7 +19,7 @@ import pytest
 import typer
 
 from labctl.agents import apiserver_only
-from labctl.cli import main
+from labctl.cli import kubectl, main
 from labctl.cli.apiserver import lab_config, url_of
 from labctl.cli.transport import Transport
 from labctl.client import kubeconfig
@@ -52,6 +52,7 @@ class Cluster:
             patch.setattr("sys.stdout", out)
             patch.setattr("sys.stderr", err)
             patch.setattr(main, "application", _command)
+            patch.setattr(kubectl, "is_there", lambda: False)  # becoming kubectl would be the end of the test run
             opened = _recorded(patch)
             code = _exit_code(argv)
             for connection in opened:  # a process that ends needs no closing

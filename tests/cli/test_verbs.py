@@ -180,7 +180,6 @@ def test_exec_and_logs_of_what_does_not_run_are_refused_in_kubectls_words(cluste
     words = "error: unable to upgrade connection: pod nowhere does not have a host assigned\n"
     assert (refused.code, refused.err) == (1, words)
     assert cluster.run("exec", "nowhere").err == "error: you must specify at least one command for the container\n"
-    assert cluster.run("exec").err == "error: pod, type/name or --filename must be specified\n"
     assert cluster.run("logs", "nowhere", "--tail=-5").err == "error: --tail must be greater than or equal to -1\n"
     other = cluster.run("logs", "nowhere", "-c", "other")
     assert (other.code, other.err) == (1, "error: container other is not valid for pod nowhere out of: main\n")
