@@ -14,6 +14,7 @@ from labctl.config import TUNNEL_PORT, LabConfig, NodeConfig
 from labctl.kubelet.kit import Streams
 
 _MAX_HEAD = 4096
+_ANSWER_S = 2.0
 
 
 class DirectDialer:
@@ -22,6 +23,10 @@ class DirectDialer:
     async def open(self, node: NodeConfig, host: str, port: int) -> Streams:  # noqa: ARG002  # every node is as near
         """Connect."""
         return await asyncio.open_connection(host, port)
+
+    async def reaches(self, node: NodeConfig) -> bool:  # noqa: ARG002  # there is none to ask
+        """Yes."""
+        return True
 
 
 class NodeDialer:
@@ -48,6 +53,19 @@ class NodeDialer:
             writer.close()
             raise error_of(head)
         return reader, writer
+
+    async def reaches(self, node: NodeConfig) -> bool:
+        """Whether the node's agent says anything; a paused one takes the connection and stays silent."""
+        try:
+            async with asyncio.timeout(_ANSWER_S):
+                reader, writer = await asyncio.open_connection(node.address, TUNNEL_PORT)
+                try:
+                    writer.write(b"GET / HTTP/1.1\r\n\r\n")
+                    return bool(await reader.readuntil(b"\r\n\r\n"))
+                finally:
+                    writer.close()
+        except (OSError, EOFError, asyncio.LimitOverrunError):  # TimeoutError is an OSError
+            return False
 
 
 def error_of(head: bytes) -> OSError:

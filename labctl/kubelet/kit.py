@@ -30,6 +30,10 @@ class Dialer(Protocol):
         """Connect; raises OSError as the node's kernel would, with its text."""
         ...
 
+    async def reaches(self, node: NodeConfig) -> bool:
+        """Whether the node is there."""
+        ...
+
 
 class Objects(Protocol):
     """A local copy of the API's objects of some kinds."""
@@ -62,6 +66,8 @@ class Kit:
     crash_backoff: Backoff = field(default_factory=Backoff)
     addresses: dict[str, PodAddresses] = field(default_factory=dict)
     addresses6: dict[str, PodAddresses] = field(default_factory=dict)
+    lost_nodes: set[str] = field(default_factory=set)
+    """Names of the nodes that do not answer."""
     _node_containers: dict[str, str] = field(default_factory=dict)
 
     def node(self, name: str) -> NodeConfig:

@@ -27,6 +27,7 @@ from labctl.kubelet.dialing import NodeDialer
 from labctl.kubelet.images import Images
 from labctl.kubelet.kit import Dialer, Kit
 from labctl.kubelet.mirror import Mirror
+from labctl.kubelet.node_watch import NodeWatch
 from labctl.kubelet.pod_addresses import PodAddresses
 from labctl.kubelet.pod_directory import PodDirectory
 from labctl.kubelet.pod_state import PodState
@@ -63,6 +64,7 @@ class Kubelet:
         self._config = config
         self._recorder = recorder or EventRecorder(api, "kubelet", clock=clock)
         self._service_recorder = recorder or EventRecorder(api, "service-controller", clock=clock)
+        self._node_recorder = recorder or EventRecorder(api, "node-controller", clock=clock)
         self._dialer = dialer or NodeDialer(config)
         self._root = root or Path(config.state_path).parent / "pods"
         self._clock = clock
@@ -73,6 +75,7 @@ class Kubelet:
         self._found: dict[str, list[ContainerState]] = {}  # pod uid -> containers that nobody has adopted yet
         self._kit: Kit | None = None
         self._publisher: Publisher | None = None
+        self._node_watch: NodeWatch | None = None
         self._tasks: asyncio.TaskGroup | None = None
 
     @property
@@ -94,7 +97,7 @@ class Kubelet:
         self._kit = await self._make_kit()
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
-            for recorder in (self._recorder, self._service_recorder):
+            for recorder in (self._recorder, self._service_recorder, self._node_recorder):
                 if isinstance(recorder, EventRecorder):
                     tasks.create_task(recorder.run(), name="write events")
             since = self._clock()
@@ -106,6 +109,8 @@ class Kubelet:
             await self._remove_orphans()
             self._publisher = Publisher(replace(self._kit, recorder=self._service_recorder))
             tasks.create_task(self._publisher.run(), name="publish services")
+            self._node_watch = NodeWatch(self._kit, self._node_recorder, self._dialer.reaches, self._wake_pods_of)
+            tasks.create_task(self._node_watch.run(), name="watch nodes")
             tasks.create_task(self._follow_engine(since - _SAFETY_S), name="engine events")
 
     async def _make_kit(self) -> Kit:
@@ -163,6 +168,11 @@ class Kubelet:
         worker = self._workers[uid] = PodWorker(self._kit, pod)
         self._adopt(worker, self._found.pop(uid, []))
         self._tasks.create_task(self._run_worker(uid, worker), name=f"pod {worker.state.full_name}")
+
+    def _wake_pods_of(self, node: str) -> None:
+        for worker in self._workers.values():
+            if worker.state.node.name == node:
+                worker.wake()
 
     async def _run_worker(self, uid: str, worker: PodWorker) -> None:
         try:
@@ -269,6 +279,8 @@ class Kubelet:
 
     def _on_engine_event(self, event: EngineEvent) -> None:
         worker = self._workers.get(event.labels.get(LABEL_POD_UID, ""))
+        if self._node_watch is not None and event.labels.get(LABEL_ROLE) == "node":
+            self._node_watch.look()
         if worker is not None:
             worker.on_event(event)
         elif self._publisher is not None:

@@ -180,6 +180,8 @@ async def heartbeat(kit: Kit) -> None:
         is_due, known = kit.clock() >= due, due > 0
         due = kit.clock() + STATUS_S if is_due else due
         for node in kit.config.nodes:
+            if node.name in kit.lost_nodes:
+                continue
             try:
                 await renew_lease(kit, node)
                 obj = kit.objects.get(kinds.NODE, "", node.name)

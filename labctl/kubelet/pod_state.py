@@ -99,6 +99,7 @@ class PodState:
             pod_ips=self.pod_ips,
             host_ips=self.host_ips,
             has_sandbox=self.has_sandbox,
+            is_node_lost=self.node.name in self.kit.lost_nodes,
             is_terminal=self.is_terminal,
             failure=self.failure,
         )

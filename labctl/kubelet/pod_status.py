@@ -33,6 +33,7 @@ class Facts:
     pod_ips: tuple[str, ...] = ()
     host_ips: tuple[str, ...] = ()
     has_sandbox: bool = False
+    is_node_lost: bool = False  # nobody reaches the pod
     is_terminal: bool = False  # deleted: nothing will be started again
     failure: tuple[str, str] | None = None  # reason, message of a pod that the kubelet has failed (DeadlineExceeded)
 
@@ -204,7 +205,7 @@ def _conditions(
     own = {
         "PodReadyToStartContainers": ("True" if facts.has_sandbox else "False", "", ""),
         "Initialized": _initialized(pod, phase, inits, apps),
-        "Ready": _ready(pod, containers_ready, foreign),
+        "Ready": ("False", "", "") if facts.is_node_lost else _ready(pod, containers_ready, foreign),
         "ContainersReady": containers_ready,
         "PodScheduled": ("True", "", ""),
     }

@@ -17,7 +17,7 @@ import yaml
 
 from tests.docker.lab import Lab, eventually
 from tests.docker.objects import deployment, service
-from tests.docker.test_services import CURL, ready
+from tests.docker.test_services import CURL, pods, ready
 
 pytestmark = pytest.mark.docker
 
@@ -152,3 +152,30 @@ def test_another_lab_of_the_same_name_is_the_same_lab(lab: Lab) -> None:
     again = lab.labctl("up", timeout=60)
     assert again.code == 0
     assert replace(lab).kubectl("get", "nodes", "-o", "name").out == "node/node-1\nnode/node-2\n"
+
+
+@pytest.mark.parametrize("how", ["kill", "pause"])
+def test_services_leave_a_node_that_is_gone_and_come_back_to_it(ns: Lab, how: str) -> None:
+    ns.apply(deployment("web", replicas=2))
+    ns.apply(service("web", {"port": 80}))
+    ns.apply(deployment("client", nodeSelector={"kubernetes.io/hostname": "node-1"}))
+    ready(ns, "web", "client")
+    here = next(p for p, node in pods(ns, "web").items() if node == "node-1")
+
+    def status() -> str:
+        return ns.kubectl("get", "node", "node-2", "--no-headers").out.split()[1]
+
+    def answering() -> set[str]:
+        loop = "for i in $(seq 12); do curl -s -m 1 http://web/hostname; echo; done"
+        return set(ns.exec("deploy/client", "sh", "-c", loop, check=False).out.split())
+
+    ns.docker(how, ns.node("node-2"))
+    try:
+        eventually(lambda: status() == "NotReady", within=60)
+        eventually(lambda: answering() == {here}, within=30)
+        assert "NodeNotReady" in ns.kubectl("describe", "node", "node-2").out
+        assert "BAD  node-2" in ns.labctl("status", check=False).out
+    finally:
+        ns.docker(*(("start",) if how == "kill" else ("unpause",)), ns.node("node-2"))
+    eventually(lambda: status() == "Ready", within=60)
+    eventually(lambda: len(answering()) == 2, within=30)

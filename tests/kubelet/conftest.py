@@ -40,6 +40,7 @@ class FakeDialer:
     def __init__(self) -> None:
         self.answers: dict[tuple[str, int], int | OSError | bytes] = {}
         self.dialled: list[tuple[str, str, int]] = []
+        self.silent: set[str] = set()  # nodes that do not answer
 
     async def open(self, node: NodeConfig, host: str, port: int) -> Streams:
         self.dialled.append((node.name, host, port))
@@ -53,6 +54,9 @@ class FakeDialer:
         transport = _Sink()
         protocol = asyncio.StreamReaderProtocol(reader)
         return reader, asyncio.StreamWriter(transport, protocol, reader, asyncio.get_running_loop())
+
+    async def reaches(self, node: NodeConfig) -> bool:
+        return node.name not in self.silent
 
 
 class _Sink(asyncio.Transport):

@@ -1,0 +1,163 @@
+"""Whether the nodes are there: a node container that was killed, paused or cut off is NotReady, as its kubelet would be.
+
+In Kubernetes the kubelets fall silent and the node lifecycle controller notices after a grace period; here all kubelets live
+in the control plane, so the node's agent is asked instead, and nobody has to wait as long. What follows is that
+controller's doing: conditions become Unknown, the taints `unreachable` appear, the node's pods stop being Ready (so that
+Services leave them) and are deleted when they tolerate that no longer (pkg/controller/nodelifecycle, tainteviction).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from labctl.api import kinds, times
+from labctl.api.objects import Object
+from labctl.api.status import ApiError
+from labctl.config import NodeConfig
+from labctl.errors import LabctlError
+from labctl.kubelet import nodes
+from labctl.kubelet.kit import Kit
+from labctl.kubelet.recorder import Recorder
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 5.0
+GRACE_S = 3.0  # a node that has just been started, or restarted, may take as long
+_AGAIN_S = 0.5
+UNREACHABLE = "node.kubernetes.io/unreachable"
+_EFFECTS = ("NoSchedule", "NoExecute")
+_SILENT = ("Unknown", "NodeStatusUnknown", "Kubelet stopped posting node status.")
+
+Answers = Callable[[NodeConfig], Awaitable[bool]]
+
+
+class NodeWatch:
+    """Watches all nodes. `answers` asks a node once; `wake` makes the workers of a node's pods look again."""
+
+    def __init__(self, kit: Kit, recorder: Recorder, answers: Answers, wake: Callable[[str], None]) -> None:
+        self._kit = kit
+        self._recorder = recorder
+        self._answers = answers
+        self._wake = wake
+        self._look = {node.name: asyncio.Event() for node in kit.config.nodes}
+        self._since: dict[str, float] = {}  # lost nodes -> when
+
+    def look(self) -> None:
+        """Something happened to a node's container: ask now."""
+        for event in self._look.values():
+            event.set()
+
+    async def run(self) -> None:
+        """Watch until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for node in self._kit.config.nodes:
+                tasks.create_task(self._watch(node), name=f"node {node.name}")
+
+    async def _watch(self, node: NodeConfig) -> None:
+        while True:
+            try:
+                await self._once(node)
+            except LabctlError as error:
+                log.warning("node %s: %s", node.name, error)
+            event = self._look[node.name]
+            try:
+                async with asyncio.timeout(LOOK_S):
+                    await event.wait()
+            except TimeoutError:
+                continue
+            event.clear()
+
+    async def _once(self, node: NodeConfig) -> None:
+        is_lost = node.name in self._kit.lost_nodes
+        answers = await self._answers(node) if is_lost else await self._answers_in_time(node)
+        if answers and is_lost:
+            await self._found(node)
+        elif not answers and not is_lost:
+            await self._lost(node)
+        elif is_lost:
+            await self._evict(node)
+
+    async def _answers_in_time(self, node: NodeConfig) -> bool:
+        deadline = self._kit.clock() + GRACE_S
+        while not await self._answers(node):
+            if self._kit.clock() >= deadline:
+                return False
+            await self._kit.sleep(_AGAIN_S)
+        return True
+
+    async def _lost(self, node: NodeConfig) -> None:
+        log.warning("node %s does not answer", node.name)
+        self._kit.lost_nodes.add(node.name)
+        self._since[node.name] = self._kit.clock()
+        now = times.format_time(self._kit.clock())
+        obj = await self._kit.api.get(kinds.NODE, "", node.name)
+        known = (obj.get("status") or {}).get("conditions") or ()
+        silent = dict(zip(("status", "reason", "message"), _SILENT, strict=True))
+        conditions = [{**c, **silent, "lastTransitionTime": now} for c in known]
+        await self._kit.api.patch(
+            kinds.NODE, "", node.name, {"status": {"conditions": conditions}}, subresource="status"
+        )
+        taints = [{"key": UNREACHABLE, "effect": effect, "timeAdded": now} for effect in _EFFECTS]
+        await self._set_taints(node, [*_others(obj), *taints])
+        self._tell(node, "NodeNotReady")
+        self._wake(node.name)
+
+    async def _found(self, node: NodeConfig) -> None:
+        log.info("node %s answers again", node.name)
+        self._kit.lost_nodes.discard(node.name)
+        self._since.pop(node.name, None)
+        obj = await self._kit.api.get(kinds.NODE, "", node.name)
+        await nodes.write_status(self._kit, node, obj)
+        await self._set_taints(node, _others(obj))
+        self._tell(node, "NodeReady")
+        self._wake(node.name)
+
+    async def _set_taints(self, node: NodeConfig, taints: list[Object]) -> None:
+        await self._kit.api.patch(kinds.NODE, "", node.name, {"spec": {"taints": taints or None}})
+
+    def _tell(self, node: NodeConfig, reason: str) -> None:
+        reference = {"kind": "Node", "metadata": {"name": node.name, "uid": node.name}}
+        self._recorder.event(reference, "Normal", reason, f"Node {node.name} status is now: {reason}")
+
+    async def _evict(self, node: NodeConfig) -> None:
+        """Delete the pods that have tolerated it long enough."""
+        lost_s = self._kit.clock() - self._since[node.name]
+        for pod in list(self._kit.objects.all(kinds.POD)):
+            meta = pod["metadata"]
+            if pod["spec"].get("nodeName") != node.name or meta.get("deletionTimestamp"):
+                continue
+            limit_s = tolerated_s(pod)
+            if limit_s is not None and lost_s >= limit_s:
+                full_name = f"{meta['namespace']}/{meta['name']}"
+                with_kind = {**pod, "kind": "Pod", "apiVersion": "v1"}
+                text = f"Marking for deletion Pod {full_name}"
+                self._recorder.event(with_kind, "Normal", "TaintManagerEviction", text)
+                await self._delete(meta)
+
+    async def _delete(self, meta: Object) -> None:
+        try:
+            await self._kit.api.delete(kinds.POD, meta["namespace"], meta["name"], uid=meta["uid"])
+        except ApiError as error:
+            if error.code not in (404, 409):
+                raise
+
+
+def tolerated_s(pod: Object) -> float | None:
+    """How long a pod stays on a node that cannot be reached; None: for ever."""
+    limits: list[float | None] = [
+        toleration.get("tolerationSeconds")
+        for toleration in pod["spec"].get("tolerations") or ()
+        if toleration.get("key", "") in ("", UNREACHABLE)
+        and toleration.get("effect", "") in ("", "NoExecute")
+        and (toleration.get("operator") == "Exists" or not toleration.get("value"))
+    ]
+    if not limits:
+        return 0
+    finite = [limit for limit in limits if limit is not None]
+    return max(min(finite), 0) if finite else None
+
+
+def _others(node: Object) -> list[Object]:
+    return [t for t in node["spec"].get("taints") or () if t["key"] != UNREACHABLE]
