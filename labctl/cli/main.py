@@ -44,6 +44,15 @@ _HELP = """A lab for Kubernetes Services on one machine's Docker: real packets, 
 
 Start one with `labctl up`, work in it with `labctl` or `kubectl`, look behind it
 with `labctl why`, remove it with `labctl down`. Verbs on objects are kubectl's, word for word.
+
+A typical day:
+
+    labctl up                                               # two nodes, DNS, three seconds
+    labctl apply -f manifests/                              # or kubectl apply, it is all the same
+    labctl exec deploy/web -- nslookup api
+    labctl trace deploy/web -- curl http://api/             # which rule each packet met, and whose it is
+    labctl why svc/api                                      # why it does not answer, and what mends it
+    labctl down                                             # nothing is left
 """
 
 
