@@ -47,12 +47,12 @@ with `labctl why`, remove it with `labctl down`. Verbs on objects are kubectl's,
 
 A typical day:
 
-    labctl up                                               # two nodes, DNS, three seconds
-    labctl apply -f manifests/                              # or kubectl apply, it is all the same
+    labctl up                                    # takes three seconds
+    labctl apply -f manifests/                   # or kubectl apply
     labctl exec deploy/web -- nslookup api
-    labctl trace deploy/web -- curl http://api/             # which rule each packet met, and whose it is
-    labctl why svc/api                                      # why it does not answer, and what mends it
-    labctl down                                             # nothing is left
+    labctl trace deploy/web -- curl http://api/  # each rule that it met
+    labctl why svc/api                           # and what mends it
+    labctl down                                  # nothing is left
 """
 
 
