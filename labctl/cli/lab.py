@@ -62,7 +62,12 @@ def up(
         proxy_mode=proxy_mode.value if proxy_mode else None,
         dns_upstreams=tuple(dns_upstream) if dns_upstream else None,
     )
-    started = lab_up.up(options, reporter())
+    try:
+        started = lab_up.up(options, reporter())
+    except KeyboardInterrupt:
+        text = "interrupted: 'labctl up' goes on from here, 'labctl down' removes what there is"
+        typer.echo(f"\n{text}", err=True)
+        raise
     typer.echo(f'Lab "{name}" works ({started.seconds:.1f} s). kubectl context: {started.context}')
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,6 +64,62 @@ def test_exec_into_a_pod_that_is_not_there_or_not_running(ns: Lab) -> None:
         missing = ns.client(client)("exec", "-n", ns.namespace, "nope", "--", "true", check=False)
         assert missing.code == 1
         assert missing.err == 'Error from server (NotFound): pods "nope" not found\n'
+
+
+POD = """
+apiVersion: v1
+kind: Pod
+metadata: {name: %s}
+spec: {restartPolicy: Never, nodeSelector: {%s}, containers: [{name: main, image: kiamol/ch03-sleep, command: ["true"]}]}
+"""
+
+
+def test_exec_into_a_pod_that_has_ended_or_is_nowhere(ns: Lab) -> None:
+    ns.apply(f"{POD % ('ended', '')}---{POD % ('nowhere', 'such: none')}")
+    ns.kubectl("wait", "-n", ns.namespace, "pod/ended", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=30s")
+    ended = ns.labctl("exec", "-n", ns.namespace, "ended", "--", "true", check=False)
+    assert ended.code == 1
+    assert ended.err == "error: cannot exec into a container in a completed pod; current phase is Succeeded\n"
+    nowhere = ns.labctl("exec", "-n", ns.namespace, "nowhere", "--", "true", check=False)
+    assert nowhere.code == 1
+    assert nowhere.err == "error: unable to upgrade connection: pod nowhere does not have a host assigned\n"
+
+
+def test_a_broken_kubeconfig_is_named_before_anything_is_created(lab: Lab, tmp_path: Path) -> None:
+    other = Lab(f"{lab.name}-kc", tmp_path, lab.kubectl_path)
+    broken = tmp_path / "kubeconfig"
+    broken.write_text("contexts: [a")
+    refused = other.labctl("up", check=False)
+    assert (refused.code, refused.out) == (1, "")
+    assert refused.err == f"error: {broken} is no kubeconfig: line 2: did not find expected ',' or ']'\n"
+    assert broken.read_text() == "contexts: [a"
+    assert other.containers() == []
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("number", "moment"), [(signal.SIGINT, "plan"), (signal.SIGKILL, "Docker")], ids=["Ctrl-C", "kill -9"]
+)
+def test_up_goes_on_after_an_interruption(lab: Lab, tmp_path: Path, number: signal.Signals, moment: str) -> None:
+    """Broken off while it makes images or containers; the next `up` makes a whole lab, and `down` leaves nothing."""
+    other = Lab(f"{lab.name}-int", tmp_path, lab.kubectl_path)
+    command = [sys.executable, "-m", "labctl.cli.main", "up"]
+    with subprocess.Popen(command, env=other.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        while moment not in process.stderr.readline():  # a line for each step that is done
+            assert process.poll() is None, process.stdout.read()
+        process.send_signal(number)
+        said = process.stderr.read()
+    try:
+        assert process.returncode == (130 if number == signal.SIGINT else -signal.SIGKILL)
+        assert number != signal.SIGINT or "interrupted: 'labctl up' goes on from here" in said
+        assert "Traceback" not in said
+        assert "works" in other.labctl("up", timeout=200).out
+        assert other.kubectl("get", "nodes", "-o", "name").out.splitlines() == ["node/node-1", "node/node-2"]
+    finally:
+        other.labctl("down", timeout=120)
+    assert other.containers() == []
 
 
 def test_a_colliding_range_is_named_before_anything_is_created(lab: Lab, tmp_path: Path) -> None:
