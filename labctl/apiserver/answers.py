@@ -33,9 +33,15 @@ def answer(data: object, *, code: int = 200, warnings: Iterable[str] = (), accep
         headers |= {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
     response = Response(body, status_code=code, media_type="application/json", headers=headers)
     for text in dict.fromkeys(warnings):
-        quoted = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
-        response.headers.append("Warning", f'299 - "{quoted}"')
+        response.raw_headers.append((b"warning", _warning(text)))
     return response
+
+
+def _warning(text: str) -> bytes:
+    """A Warning header. It goes out as UTF-8, without control characters, as net.NewWarningHeader has it."""
+    plain = "".join(c if c.isprintable() else " " for c in text)
+    quoted = plain.replace("\\", "\\\\").replace('"', '\\"')
+    return f'299 - "{quoted}"'.encode(errors="replace")
 
 
 def failure(error: ApiError, warnings: Iterable[str] = ()) -> Response:

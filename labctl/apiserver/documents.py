@@ -47,7 +47,7 @@ def respond(context: Context, request: Request, path: str) -> Response:
         found = discovery.api_resource_list(parts[1], parts[2])
     if found is not None:
         return answers.answer(found)
-    if parts[0] == "api" or (parts[0] == "apis" and parts[1] in kinds.group_versions()):
+    if parts[0] == "api" or (parts[0] == "apis" and len(parts) > 1 and parts[1] in kinds.group_versions()):
         raise status.ApiError(404, "NotFound", "the server could not find the requested resource", {})
     return _not_found()
 

@@ -267,6 +267,8 @@ async def _write(context: Context, request: Request, user: User, path: ResourceP
     if verb == "create":
         obj = registry.create(kind, path.namespace, data, options)
         return _reply(context, request, kind, obj, code=201, warnings=options.warnings)
+    if not isinstance(data.get("metadata") or {}, dict):
+        schema.decode(kind, data)  # refuses it in the right words
     identity.check_name(data, path.name)
     if _creates(context, user, path):
         obj = registry.create(kind, path.namespace, data, options)

@@ -59,6 +59,10 @@ def _map(struct: StructSchema | None, target: Object, patch: Object) -> Object:
     removals = {
         k[len(DELETE_FROM_PRIMITIVE_LIST) :]: v for k, v in patch.items() if k.startswith(DELETE_FROM_PRIMITIVE_LIST)
     }
+    if wrong := [listed for listed in orders.values() if not isinstance(listed, list)]:
+        raise _no_list(wrong[0])
+    if any(not isinstance(listed, list) for listed in removals.values()):
+        raise status.bad_request("invalid patch format of primitive list")
     names = [k for k in patch if not k.startswith("$")]
     for name in [*names, *(n for n in [*orders, *removals] if n not in patch)]:
         field = field_of(struct, name)
@@ -75,6 +79,8 @@ def _retain(target: Object, patch: Object) -> Object:
     keys = patch.get(RETAIN_KEYS)
     if keys is None:
         return dict(target)
+    if not isinstance(keys, list):
+        raise status.bad_request("invalid patch format of retainKeys")
     missing = [k for k in patch if not k.startswith("$") and k not in keys]
     if missing:
         raise status.bad_request("the keys in the patch are not a subset of the $retainKeys list")

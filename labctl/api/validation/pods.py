@@ -74,7 +74,7 @@ def validate_update(new: Object, old: Object) -> list[Cause]:
 def _frozen(pod: Object) -> Object:
     kept = {k: v for k, v in pod.items() if k not in _MUTABLE}
     for field in ("containers", "initContainers"):
-        if field in kept:
+        if kept.get(field):
             kept[field] = [{k: v for k, v in c.items() if k != "image"} for c in kept[field]]
     return kept
 
