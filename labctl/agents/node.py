@@ -14,10 +14,12 @@ import signal
 import sys
 from pathlib import Path
 
+from labctl.agents import troubles
 from labctl.agents.health import HealthServers
 from labctl.agents.tunnel import Tunnel
 from labctl.api import kinds
 from labctl.api.objects import Object, key_of
+from labctl.client.events import EventRecorder
 from labctl.client.http import HttpApi
 from labctl.client.informer import Informer
 from labctl.config import NET_SYSCTLS, LabConfig, NodeConfig
@@ -87,6 +89,9 @@ class Agent:
             self._namespaces,
             self._policies,
         )
+        self._recorder = EventRecorder(api, "kube-proxy")
+        wrong = {"ConntrackFull": troubles.conntrack, "RulesNotWritten": lambda: self._syncer.last_error}
+        self._troubles = troubles.Troubles(self._recorder, self._node.name, wrong)
         self._health = HealthServers(lambda: self._syncer.last_error, lambda: self._syncer.mode)
 
     async def run(self) -> None:
@@ -98,6 +103,8 @@ class Agent:
             tasks.create_task(Tunnel(self._config, self._node).run(self._node.address), name="tunnel")
             tasks.create_task(self._health.run(), name="health")
             tasks.create_task(self._keep_pod_rules(), name="rules for pods")
+            tasks.create_task(self._recorder.run(), name="write events")
+            tasks.create_task(self._troubles.run(), name="troubles")
             for informer in (self._services, self._slices, self._nodes):
                 await informer.synced()
             with contextlib.suppress(TimeoutError):  # it spares a switch of modes, but rules do not depend on it

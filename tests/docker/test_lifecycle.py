@@ -179,3 +179,24 @@ def test_services_leave_a_node_that_is_gone_and_come_back_to_it(ns: Lab, how: st
         ns.docker(*(("start",) if how == "kill" else ("unpause",)), ns.node("node-2"))
     eventually(lambda: status() == "Ready", within=60)
     eventually(lambda: len(answering()) == 2, within=30)
+
+
+def test_a_node_that_cannot_write_rules_says_so_and_catches_up(ns: Lab) -> None:
+    ns.apply(deployment("client", nodeSelector={"kubernetes.io/hostname": "node-1"}))
+    ns.apply(deployment("web"))
+    ready(ns, "client", "web")
+    node = ns.node("node-1")
+    tool = ns.docker("exec", node, "sh", "-c", "command -v iptables-restore").out.strip()
+
+    def told(reason: str) -> bool:
+        listed = ns.kubectl("get", "events", "--field-selector", f"reason={reason}").out
+        return "node/node-1" in listed
+
+    ns.docker("exec", node, "mv", tool, f"{tool}.away")
+    try:
+        ns.apply(service("web", {"port": 80}))
+        eventually(lambda: told("RulesNotWritten"), within=40)
+    finally:
+        ns.docker("exec", node, "mv", f"{tool}.away", tool)
+    eventually(lambda: told("RulesNotWrittenOver"), within=40)
+    assert eventually(lambda: ns.exec("deploy/client", *CURL, "http://web/hostname", check=False).out)
