@@ -161,12 +161,14 @@ def test_services_leave_a_node_that_is_gone_and_come_back_to_it(ns: Lab, how: st
     ns.apply(deployment("client", nodeSelector={"kubernetes.io/hostname": "node-1"}))
     ready(ns, "web", "client")
     here = next(p for p, node in pods(ns, "web").items() if node == "node-1")
+    # not by name: the pod of DNS may be on the other node
+    address = ns.json("get", "svc", "web", "-n", ns.namespace)["spec"]["clusterIP"]
 
     def status() -> str:
         return ns.kubectl("get", "node", "node-2", "--no-headers").out.split()[1]
 
     def answering() -> set[str]:
-        loop = "for i in $(seq 12); do curl -s -m 1 http://web/hostname; echo; done"
+        loop = f"for i in $(seq 12); do curl -s -m 1 http://{address}/hostname; echo; done"
         return set(ns.exec("deploy/client", "sh", "-c", loop, check=False).out.split())
 
     ns.docker(how, ns.node("node-2"))
