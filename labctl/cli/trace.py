@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
@@ -18,7 +19,11 @@ from labctl.errors import UsageError
 
 if TYPE_CHECKING:
     from labctl.lab.rules import Nodes
-    from labctl.trace.story import Story
+    from labctl.trace.model import Story
+
+
+HOST = "host"
+_LAST_PORT = 65535
 
 
 def register(app: typer.Typer) -> None:
@@ -27,7 +32,9 @@ def register(app: typer.Typer) -> None:
 
 
 def trace(
-    source: Annotated[str, typer.Argument(metavar="POD|TYPE/NAME", help="Which pod's packets.")],
+    source: Annotated[
+        str, typer.Argument(metavar="POD|TYPE/NAME|host", help="Whose packets: a pod's, or this machine's (host).")
+    ],
     words: Annotated[
         list[str] | None, typer.Argument(metavar="HOST:PORT | -- COMMAND...", help="Where to connect, or what to run.")
     ] = None,
@@ -41,11 +48,12 @@ def trace(
 ) -> None:
     """Run the real thing and tell it step by step: names, rules with the objects behind them, nodes, the reply.
 
-    Examples: `labctl trace deploy/web -- curl -s http://numbers-api/rng`, `labctl trace deploy/web numbers-api:80`
+    Examples: `labctl trace deploy/web -- curl -s http://numbers-api/rng`, `labctl trace deploy/web numbers-api:80`,
+    `labctl trace host -- curl -s http://localhost:8080/`
     """
-    from labctl.cli import pods
     from labctl.lab import rules, taps
     from labctl.lab.paths import context_of
+    from labctl.trace import model, story
 
     if output not in ("text", "json"):
         raise UsageError(f'output "{output}" is neither text nor json')
@@ -53,40 +61,86 @@ def trace(
         raise UsageError(
             "say where to connect or what to run", hint="labctl trace deploy/web -- curl http://numbers-api/"
         )
+    to = _address(words)
     session = Session(context_of(name), namespace)
-    pod = pods.pod_of(session, source)
-    address, node = _placed(pod)
     nodes = rules.nodes(name)
-    nodes = replace(nodes, containers={node: nodes.containers[node], **nodes.containers})
-    others = [
-        a["address"] for n in session.list_all(kinds.NODE) for a in n["status"]["addresses"] if a["type"] != "Hostname"
-    ]
-    tapped = taps.start(nodes, address, others)
+    begin = _Host(nodes) if source == HOST else _Pod(session, nodes, source, container)
+    others = taps.addresses(begin.nodes)
+    tapped = taps.start(
+        begin.nodes, begin.origin.address, [a for listed in others.values() for a in listed], begin.titles
+    )
     code = 0
     try:
-        if _is_address(words):
-            host, _, port = words[0].rpartition(":")
-            said = taps.probe(nodes, _sandbox(nodes, pod), host, int(port), "udp" if udp else "tcp")
+        if to is not None:
+            said = begin.probe(*to, "udp" if udp else "tcp")
             typer.echo(f"{words[0]}: {said}", err=True)
         else:
-            code = _run(session, pod, container, words, quiet=output == "json")
+            code = begin.run(words, quiet=output == "json")
     finally:
         seen = tapped.stop()
-    from labctl.trace import story
-
-    known = story.names(session.list_all(kinds.SERVICE, namespace=""), session.list_all(kinds.POD, namespace=""),
+    known = model.names(session.list_all(kinds.SERVICE, namespace=""), session.list_all(kinds.POD, namespace=""),
                         session.list_all(kinds.NODE))  # fmt: skip
-    told = story.tell(
-        pod=f"{pod['metadata']['namespace']}/{pod['metadata']['name']}",
-        address=address,
-        node=node,
-        search=_search(nodes, pod),
-        seen=seen,
-        known=known,
-        index=nodes.index(),
-    )
-    _print(told, output)
+    owners = {a: begin.titles.get(c, f"Node {c}") for c, listed in others.items() for a in listed}
+    known = model.Names({**owners, begin.origin.address: "this machine", **known.by_address})
+    _print(story.tell(begin.origin, seen=seen, known=known, index=nodes.index()), output)
     raise typer.Exit(code)
+
+
+class _Pod:
+    """A pod as the origin of packets."""
+
+    def __init__(self, session: Session, nodes: Nodes, source: str, container: str) -> None:
+        from labctl.cli import pods
+        from labctl.trace.model import Origin
+
+        self._pod = pods.pod_of(session, source)
+        self._session, self._container = session, container
+        address, node = _placed(self._pod)
+        if node not in nodes.containers:
+            raise Plain(f"error: {node}, the pod's node, does not run (labctl up repairs it)")
+        self.nodes = replace(nodes, containers={node: nodes.containers[node], **nodes.containers})
+        self.titles: dict[str, str] = {}
+        self._sandbox = _sandbox(nodes, self._pod)
+        search, gateway = _resolver_and_route(nodes, self._sandbox)
+        name = f"{self._pod['metadata']['namespace']}/{self._pod['metadata']['name']}"
+        self.origin = Origin(f"Pod {name} on {node}", address, (node,), search, gateway)
+
+    def run(self, words: list[str], *, quiet: bool) -> int:
+        """Run a command in the pod; its exit code."""
+        return _run(self._session, self._pod, self._container, words, quiet=quiet)
+
+    def probe(self, host: str, port: int, protocol: str) -> str:
+        """Connect from the pod."""
+        from labctl.lab import taps
+
+        return taps.probe(self.nodes, self._sandbox, host, port, protocol)
+
+
+class _Host:
+    """This machine as the origin of packets: they come into the lab through the load balancers' containers."""
+
+    def __init__(self, nodes: Nodes) -> None:
+        from labctl.lab import taps
+        from labctl.trace.model import Origin
+
+        balancers, self.titles = taps.balancers(nodes)
+        if not balancers:
+            raise Plain("error: no Service is published on this machine; those of type LoadBalancer and NodePort are")
+        self.nodes = replace(nodes, containers={**balancers, **nodes.containers})
+        self.origin = Origin("This machine", taps.lan_gateway(nodes), tuple(balancers))
+
+    def run(self, words: list[str], *, quiet: bool) -> int:
+        """Run a command on this machine; its exit code."""
+        try:
+            return subprocess.run(words, check=False, stdout=sys.stderr if quiet else None).returncode
+        except OSError as error:
+            raise Plain(f"error: {words[0]}: {error.strerror}") from None
+
+    def probe(self, host: str, port: int, protocol: str) -> str:
+        """Connect from this machine."""
+        from labctl.lab import taps
+
+        return taps.probe_here(host, port, protocol)
 
 
 def _print(told: Story, output: str) -> None:
@@ -97,6 +151,7 @@ def _print(told: Story, output: str) -> None:
 
         typer.echo(orjson.dumps(told.to_json(), option=orjson.OPT_INDENT_2).decode())
         return
+    sys.stdout.flush()
     for line in show.lines(told):
         typer.echo(line)
 
@@ -112,8 +167,14 @@ def _placed(pod: Object) -> tuple[str, str]:
     return str(status["podIP"]), str(pod["spec"]["nodeName"])
 
 
-def _is_address(words: list[str]) -> bool:
-    return len(words) == 1 and re.fullmatch(r"[\w.:\[\]-]+:\d{1,5}", words[0]) is not None
+def _address(words: list[str]) -> tuple[str, int] | None:
+    """Host and port, where that is all that is said; None for a command. Raises UsageError for neither."""
+    host, colon, port = words[0].rpartition(":")
+    if len(words) > 1 or not colon or "/" in words[0]:
+        return None
+    if not re.fullmatch(r"\d{1,5}", port) or not 0 < int(port) <= _LAST_PORT or not host:
+        raise UsageError(f'"{words[0]}" is not HOST:PORT', hint="such as numbers-api:80")
+    return host.strip("[]"), int(port)
 
 
 def _run(session: Session, pod: Object, container: str, words: list[str], *, quiet: bool) -> int:
@@ -127,6 +188,11 @@ def _run(session: Session, pod: Object, container: str, words: list[str], *, qui
         execute.stream(session, pod["metadata"]["name"], container, "exec", words, stdin=False, tty=False, quiet=True)
     except Exit as ended:
         return ended.exit_code
+    except Plain as failure:
+        if "executable file not found" in str(failure):
+            raise Plain(f'error: the image of pod {pod["metadata"]["name"]} has no command "{words[0]}"; '
+                        "HOST:PORT instead of a command needs none") from None  # fmt: skip
+        raise
     finally:
         sys.stdout = before
     return 0
@@ -141,8 +207,11 @@ def _sandbox(nodes: Nodes, pod: Object) -> str:
     return str(found[0]["Id"])
 
 
-def _search(nodes: Nodes, pod: Object) -> list[str]:
-    """The search list of the pod's resolver, as its sandbox has it."""
-    execution = nodes.client.api.exec_create(_sandbox(nodes, pod), ["cat", "/etc/resolv.conf"])
-    text: str = nodes.client.api.exec_start(execution["Id"]).decode(errors="replace")
-    return next((line.split()[1:] for line in text.splitlines() if line.startswith("search ")), [])
+def _resolver_and_route(nodes: Nodes, sandbox: str) -> tuple[tuple[str, ...], str]:
+    """The search list of the pod's resolver and its default route, as its sandbox has them."""
+    script = ["sh", "-c", "cat /etc/resolv.conf; ip route show default"]
+    execution = nodes.client.api.exec_create(sandbox, script)
+    lines = nodes.client.api.exec_start(execution["Id"]).decode(errors="replace").splitlines()
+    search = next((line.split()[1:] for line in lines if line.startswith("search ")), [])
+    gateway = next((line.split()[2] for line in lines if line.startswith("default via ")), "")
+    return tuple(search), gateway

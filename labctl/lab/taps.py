@@ -6,17 +6,19 @@ itself after a while, should this process die before it ends it.
 
 from __future__ import annotations
 
-import shlex
+import subprocess
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from labctl.lab import engine
+from labctl.errors import LabctlError
+from labctl.lab import engine, leftovers
 from labctl.lab.rules import Nodes
 from labctl.proxy.explain import iptables_rules
 from labctl.trace.lines import TABLE, Handles, handles, journeys, packets
-from labctl.trace.story import Seen
+from labctl.trace.model import Seen
 
 _LONGEST_S = 900
 _FOLDER = "/tmp/labctl-trace"  # noqa: S108  # in the node's container, which only labctl uses
@@ -27,7 +29,7 @@ _LIST = "iptables-save; echo =====; nft -j -a list ruleset"
 _TAP = f"""
 rm -rf {_FOLDER}; mkdir -p {_FOLDER}; cd {_FOLDER}
 nft delete table inet {TABLE} 2>/dev/null
-nft -f - <<'END'
+nft -f - 2>failed <<'END' && rm -f failed
 table inet {TABLE} {{
   chain prerouting {{
     type filter hook prerouting priority -350
@@ -43,9 +45,14 @@ touch ended
 """
 _READY = f"""
 n=0
-until grep -q 'listening on' {_FOLDER}/packets.err && awk '$2 == 12' /proc/net/netlink | grep -q ' 00000100 '; do
-  n=$((n + 1)); [ $n -lt 200 ] || break; sleep 0.01
+cd {_FOLDER} 2>/dev/null || sleep 0.1; cd {_FOLDER} || exit 0
+until grep -q 'listening on' packets.err && awk '$2 == 12' /proc/net/netlink | grep -q ' 00000100 '; do
+  [ ! -s failed ] || break
+  n=$((n + 1)); [ $n -lt 200 ] || {{ echo 'its taps did not start' >>failed; break; }}
+  sleep 0.01
 done 2>/dev/null
+[ -e failed ] && cat failed trace.err packets.err | grep -v -e '^listening on' -e '^tcpdump: ' -e '^dropped privs'
+true
 """
 _STOP = f"""
 cd {_FOLDER} || exit 0
@@ -60,11 +67,11 @@ class Taps:
     """Taps of all nodes of a lab; `stop()` takes them away and tells what they saw."""
 
     nodes: Nodes
-    address: str
+    titles: Mapping[str, str]
     _handles: dict[str, Handles]
 
     def stop(self) -> list[Seen]:
-        """End tracing on every node. The pod's own node comes first in `nodes.containers`."""
+        """End tracing on every node. The origin's own node comes first in `nodes.containers`."""
         time.sleep(_SETTLE_S)
         with ThreadPoolExecutor() as each:
             return list(each.map(self._seen, self.nodes.containers))
@@ -72,27 +79,67 @@ class Taps:
     def _seen(self, node: str) -> Seen:
         traced, _, captured = _run(self.nodes, node, _STOP).partition("=====\n")
         known = {**self._handles.get(node, {}), **_list(self.nodes, node)}
-        return Seen(node, packets(captured, node), journeys(traced), known)
+        return Seen(node, packets(captured, node), journeys(traced), known, self.titles.get(node, ""))
 
 
-def start(nodes: Nodes, address: str, others: Sequence[str] = ()) -> Taps:
-    """Trace what the pod with this address sends, and what nodes (`others`) send on in its place. Raises LabctlError."""
+def start(nodes: Nodes, address: str, others: Sequence[str] = (), titles: Mapping[str, str] | None = None) -> Taps:
+    """Trace what comes from this address, and what nodes and load balancers (`others`) send on in its place.
+
+    `titles` says what those of `nodes` are that are no nodes. Raises LabctlError.
+    """
     wanted = "port 53 or icmp or (tcp[tcpflags] & (tcp-syn|tcp-fin|tcp-rst) != 0) or (udp and not port 53)"
     capture = f"(host {address} or icmp) and ({wanted})"
-    if others:
-        capture += "".join(f" or (host {o} and tcp[tcpflags] & (tcp-syn|tcp-rst) != 0)" for o in others)
-    script = _TAP.replace("ADDRESSES", ", ".join([address, *others])).replace("FILTER", capture)
+    beginning = "(tcp[tcpflags] & (tcp-syn|tcp-rst) != 0 or (udp and not port 53))"
+    capture += "".join(f" or (host {o} and {beginning})" for o in others)
+    script = _TAP.replace("ADDRESSES", ", ".join(dict.fromkeys([address, *others]))).replace("FILTER", capture)
     with ThreadPoolExecutor() as each:
         before = dict(zip(nodes.containers, each.map(lambda n: _list(nodes, n), nodes.containers), strict=True))
-        list(each.map(lambda n: _tap(nodes, n, script), nodes.containers))
-    return Taps(nodes, address, before)
+        failures = [f for f in each.map(lambda n: _tap(nodes, n, script), nodes.containers) if f]
+    taps = Taps(nodes, titles or {}, before)
+    if failures:
+        taps.stop()
+        raise LabctlError(failures[0], hint="'labctl up' makes nodes anew that lack something")
+    return taps
 
 
-def _tap(nodes: Nodes, node: str, script: str) -> None:
+def _tap(nodes: Nodes, node: str, script: str) -> str:
+    """Start a node's taps; what went wrong in words, empty when they run."""
     with engine.translated(f"tracing on {node}"):
         execution = nodes.client.api.exec_create(nodes.containers[node], ["sh", "-c", script])
         nodes.client.api.exec_start(execution["Id"], detach=True)
-    _run(nodes, node, _READY)
+    said = _run(nodes, node, _READY).strip().splitlines()
+    return f"{node} cannot trace packets: {said[0]}" if said else ""
+
+
+def balancers(nodes: Nodes) -> tuple[dict[str, str], dict[str, str]]:
+    """Containers of the lab's load balancers and what each is: name -> id, name -> title."""
+    found = leftovers.find(nodes.client, nodes.lab.config.name).with_role("load-balancer")
+    running = [c for c in found if c.state == "running"]
+    prefix = f"labctl-{nodes.lab.config.name}-"
+    names = {c.id: c.name.removeprefix(prefix) for c in running}
+    titles = {}
+    for container in running:
+        with engine.translated("reading a load balancer"):
+            labels = nodes.client.api.inspect_container(container.id)["Config"]["Labels"]
+        titles[names[container.id]] = f"load balancer of Service {labels.get('labctl.service', '')}"
+    return {name: ident for ident, name in names.items()}, titles
+
+
+def addresses(nodes: Nodes) -> dict[str, list[str]]:
+    """The addresses of each container on the lab's networks."""
+    found = {}
+    for name, ident in nodes.containers.items():
+        with engine.translated(f"reading addresses of {name}"):
+            networks = nodes.client.api.inspect_container(ident)["NetworkSettings"]["Networks"]
+        found[name] = [n["IPAddress"] for n in networks.values() if n.get("IPAddress")]
+    return found
+
+
+def lan_gateway(nodes: Nodes) -> str:
+    """This machine's address on the lab's LAN: whom load balancers see when somebody connects to a published port."""
+    with engine.translated("reading the lab's LAN"):
+        network = nodes.client.api.inspect_network(f"labctl-{nodes.lab.config.name}-lan")
+    return str(network["IPAM"]["Config"][0]["Gateway"])
 
 
 def _list(nodes: Nodes, node: str) -> Handles:
@@ -107,22 +154,33 @@ def _run(nodes: Nodes, node: str, script: str) -> str:
     return answer.decode(errors="replace")
 
 
+_PROBE = """
+import socket, sys
+h, p, kind = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+try:
+    if kind == "udp":
+        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(3); s.connect((h, p)); s.send(b"hostname\\n")
+        s.recv(512); print("answered")
+    else:
+        socket.create_connection((h, p), 3).close(); print("connected")
+except socket.gaierror:
+    print("no such name")
+except TimeoutError:
+    print("no answer in 3 s")
+except OSError as e:
+    print((e.strerror or str(e)).lower())
+"""
+
+
 def probe(nodes: Nodes, sandbox: str, host: str, port: int, protocol: str) -> str:
     """Connect from a pod's network namespace without any help of its image; what came of it in words."""
-    program = (
-        "import socket, sys\n"
-        "h, p, kind = sys.argv[1], int(sys.argv[2]), sys.argv[3]\n"
-        "try:\n"
-        "    if kind == 'udp':\n"
-        "        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(3); s.connect((h, p)); s.send(b'\\n')\n"
-        "        s.recv(512); print('answered')\n"
-        "    else:\n"
-        "        socket.create_connection((h, p), 3); print('connected')\n"
-        "except OSError as e:\n"
-        "    print(e)\n"
-    )
-    command = ["sh", "-c", f"python3 -c {shlex.quote(program)} {shlex.quote(host)} {port} {protocol}"]
     with engine.translated("probing from the pod"):
-        execution = nodes.client.api.exec_create(sandbox, command)
+        execution = nodes.client.api.exec_create(sandbox, ["python3", "-c", _PROBE, host, str(port), protocol])
         answer: bytes = nodes.client.api.exec_start(execution["Id"])
     return answer.decode(errors="replace").strip()
+
+
+def probe_here(host: str, port: int, protocol: str) -> str:
+    """Connect from this machine; what came of it in words."""
+    command = [sys.executable, "-c", _PROBE, host, str(port), protocol]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()

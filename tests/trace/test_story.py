@@ -14,28 +14,29 @@ from typing import Any
 import pytest
 
 from labctl.proxy.explain import Index, iptables_rules
-from labctl.trace import show, story
+from labctl.trace import model, show, story
 from labctl.trace.lines import handles, journeys, packets
 
 FOLDER = Path(__file__).parent / "recorded"
+STAGES = ["prerouting", "input", "forward", "output", "postrouting"]
 CASES = sorted(p.stem for p in FOLDER.glob("*.json"))
 
 
-def told(case: str) -> story.Story:
+def told(case: str) -> model.Story:
     data: dict[str, Any] = json.loads((FOLDER / f"{case}.json").read_text())
     seen = []
     for node, raw in data["nodes"].items():
         saved, _, ruleset = raw["list"].partition("=====\n")
         traced, _, captured = raw["taps"].partition("=====\n")
         known = handles(ruleset, iptables_rules(saved))
-        seen.append(story.Seen(node, packets(captured, node), journeys(traced), known))
+        seen.append(model.Seen(node, packets(captured, node), journeys(traced), known))
+    origin = model.Origin(
+        f"Pod {data['pod']} on {data['node']}", data["address"], (data["node"],), tuple(data["search"])
+    )
     return story.tell(
-        pod=data["pod"],
-        address=data["address"],
-        node=data["node"],
-        search=data["search"],
+        origin,
         seen=seen,
-        known=story.names(data["services"], data["pods"], data["node_objects"]),
+        known=model.names(data["services"], data["pods"], data["node_objects"]),
         index=Index(data["services"], data["slices"]),
     )
 
@@ -53,28 +54,31 @@ def test_stories_are_told_as_before(case: str) -> None:
     assert text == golden.read_text()
 
 
-def connections(case: str) -> list[story.Connection]:
-    return [e for e in told(case).events if isinstance(e, story.Connection)]
+def connections(case: str) -> list[model.Connection]:
+    return [e for e in told(case).events if isinstance(e, model.Connection)]
 
 
 @pytest.mark.parametrize("case", ["iptables-cluster-ip", "nftables-cluster-ip"])
 def test_a_connection_names_service_pod_and_reply(case: str) -> None:
     (made,) = connections(case)
     assert made.target == "Service default/numbers-api"
-    assert made.destination.startswith("Pod default/numbers-api-") and made.destination.endswith(" on node-2")
-    assert made.outcome.startswith("connected in ")
-    assert made.masqueraded == ""
-    assert [h.node for h in made.hops] == ["node-1", "node-2"]
-    assert {s.node for s in made.steps} == {"node-1", "node-2"}
-    assert any("EndpointSlice numbers-api-" in s.objects for s in made.steps)
-    assert any("probability" in s.choice for s in made.steps)
+    first, second = made.passages
+    assert first.destination.startswith("Pod default/numbers-api-") and first.destination.endswith(" on node-2")
+    assert (first.node, second.node) == ("node-1", "node-2")
+    assert first.dnat and not second.dnat and not first.snat and not second.snat
+    assert first.left == second.came
+    assert made.result == "connected" and made.outcome.startswith("connected in ")
+    assert any("EndpointSlice numbers-api-" in s.objects for s in first.steps)
+    assert any("probability" in s.choice for s in first.steps)
+    assert [s.stage for s in first.steps] == sorted((s.stage for s in first.steps), key=STAGES.index)
 
 
 @pytest.mark.parametrize("case", ["iptables-no-endpoints", "nftables-no-endpoints"])
 def test_a_refusal_names_the_rule_and_the_service(case: str) -> None:
     (made,) = connections(case)
+    assert made.result == "refused"
     assert made.outcome.startswith("refused in ") and "Service default/empty" in made.outcome
-    assert made.reply == "" and made.hops == ()
+    assert made.reply == "" and [p.left for p in made.passages] == [""]
 
 
 def test_a_port_that_the_service_does_not_have_is_dropped_by_labctls_own_rule() -> None:
@@ -83,12 +87,15 @@ def test_a_port_that_the_service_does_not_have_is_dropped_by_labctls_own_rule() 
 
 def test_masquerading_is_seen() -> None:
     (made,) = connections("iptables-node-port-hairpin")
-    assert made.masqueraded and made.outcome.startswith("connected")
-    assert any(s.chain == "KUBE-MARK-MASQ" for s in made.steps)
+    assert made.result == "connected"
+    (passage,) = made.passages
+    assert passage.snat and passage.dnat
+    assert any(s.effect.startswith("SNAT: ") for s in passage.steps)
+    assert any(s.chain == "KUBE-MARK-MASQ" for s in passage.steps)
 
 
 def test_a_name_is_looked_for_along_the_search_list() -> None:
-    lookups = [e for e in told("iptables-no-such-name").events if isinstance(e, story.Lookup)]
+    lookups = [e for e in told("iptables-no-such-name").events if isinstance(e, model.Lookup)]
     asked = [e.question.removeprefix("A ") for e in lookups if e.question.startswith("A ")]
     assert asked == [
         "nosuch.default.svc.cluster.local.",
