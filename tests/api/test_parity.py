@@ -13,5 +13,7 @@ def test_the_page_is_current() -> None:
 
 def test_every_kind_is_on_the_page() -> None:
     rows = {tuple(line.split(" | ")[:2]) for line in parity.page().splitlines() if line.startswith("| ")}
-    first = {(kind.removeprefix("| "), version.removesuffix(" |")) for kind, version in (r for r in rows if len(r) == 2)}
+    first = {
+        (kind.removeprefix("| "), version.removesuffix(" |")) for kind, version in (r for r in rows if len(r) == 2)
+    }
     assert {(k.kind, k.api_version) for k in kinds.KINDS} <= first
