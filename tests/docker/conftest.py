@@ -21,9 +21,11 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
-def kubectl_path() -> str:
-    """The kubectl on PATH, or one built from its Go module."""
-    return str(kubectl_binary())
+def kubectl_path(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The kubectl on PATH, or one built from its Go module; under the name that commands call it by."""
+    link = tmp_path_factory.mktemp("bin") / "kubectl"
+    link.symlink_to(kubectl_binary())
+    return str(link)
 
 
 @pytest.fixture(scope="session")

@@ -96,6 +96,11 @@ def test_a_broken_kubeconfig_is_named_before_anything_is_created(lab: Lab, tmp_p
     assert other.containers() == []
 
 
+def _heed_interrupts() -> None:
+    """What is started in the background of a shell inherits that Ctrl-C is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("number", "moment"), [(signal.SIGINT, "plan"), (signal.SIGKILL, "Docker")], ids=["Ctrl-C", "kill -9"]
@@ -104,7 +109,14 @@ def test_up_goes_on_after_an_interruption(lab: Lab, tmp_path: Path, number: sign
     """Broken off while it makes images or containers; the next `up` makes a whole lab, and `down` leaves nothing."""
     other = Lab(f"{lab.name}-int", tmp_path, lab.kubectl_path)
     command = [sys.executable, "-m", "labctl.cli.main", "up"]
-    with subprocess.Popen(command, env=other.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        env=other.env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=_heed_interrupts,
+    ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         while moment not in process.stderr.readline():  # a line for each step that is done
