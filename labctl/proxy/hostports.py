@@ -8,18 +8,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
+from labctl.proxy.iptables.restore import chains_in, rules_in
 from labctl.proxy.pods import HostPort, Pod
 
 DNAT, SET_MARK, MASQUERADE = "CNI-HOSTPORT-DNAT", "CNI-HOSTPORT-SETMARK", "CNI-HOSTPORT-MASQ"
 _PER_POD, _MARK = "CNI-DN-", "0x2000/0x2000"
+_OURS = ("CNI-HOSTPORT-", _PER_POD)
 _LONGEST = 28  # of a chain's name in iptables
-_NODE = "-m addrtype --dst-type LOCAL"
 
-# Our jumps: (chain of table nat, arguments).
-JUMPS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("PREROUTING", (*_NODE.split(), "-j", DNAT)),
-    ("OUTPUT", (*_NODE.split(), "-j", DNAT)),
-    ("POSTROUTING", ("-m", "comment", "--comment", "CNI portfwd requiring masquerade", "-j", MASQUERADE)),
+# Our jumps: (chain of table nat, rule).
+JUMPS: tuple[tuple[str, str], ...] = (
+    ("PREROUTING", f"-m addrtype --dst-type LOCAL -j {DNAT}"),
+    ("OUTPUT", f"-m addrtype --dst-type LOCAL -j {DNAT}"),
+    ("POSTROUTING", f'-m comment --comment "CNI portfwd requiring masquerade" -j {MASQUERADE}'),
 )
 
 Chains = dict[str, list[str]]
@@ -32,7 +33,10 @@ def chain_of(pod: Pod) -> str:
 
 
 def chains(pods: Iterable[Pod], *, node: str, pod_cidr: str) -> Chains:
-    """All chains of a node; `pod_cidr` is the node's own range, whose pods come back to it only if masqueraded."""
+    """All chains of a node, none when no pod of it has a hostPort.
+
+    `pod_cidr` is the node's own range, whose pods come back to it only if masqueraded.
+    """
     found: Chains = {
         DNAT: [],
         SET_MARK: [f'-m comment --comment "CNI portfwd masquerade mark" -j MARK --set-xmark {_MARK}'],
@@ -47,7 +51,7 @@ def chains(pods: Iterable[Pod], *, node: str, pod_cidr: str) -> Chains:
             comment = f'-m comment --comment "dnat name: labctl id: {pod.namespace}/{pod.name}"'
             found[DNAT].append(f"-p {protocol} {comment} -m multiport --dports {ports} -j {name}")
         found[name] = [rule for port in pod.host_ports for rule in _rules(pod, port, pod_cidr)]
-    return found
+    return found if found[DNAT] else {}
 
 
 def _rules(pod: Pod, port: HostPort, pod_cidr: str) -> list[str]:
@@ -60,10 +64,21 @@ def _rules(pod: Pod, port: HostPort, pod_cidr: str) -> list[str]:
     ]
 
 
-def restore(wanted: Chains, stale: Iterable[str]) -> str:
-    """The iptables-restore text that writes all chains and deletes those of pods that are gone."""
-    gone = sorted(set(stale) - set(wanted))
+def restore(wanted: Chains, saved: str) -> str:
+    """The iptables-restore text that makes chains and jumps those wanted; `saved` is what iptables-save prints now.
+
+    With the last hostPort of a node its jumps go too. Empty when there is nothing to do.
+    """
+    gone = sorted(c for c in chains_in(saved).get("nat", ()) if c.startswith(_OURS) and c not in wanted)
+    jumps = [
+        f"{'-A' if wanted else '-D'} {chain} {rule}"
+        for chain, rule in JUMPS
+        if (rule in rules_in(saved, "nat", chain)) != bool(wanted)
+    ]
+    if not (wanted or gone or jumps):
+        return ""
     lines = ["*nat", *(f":{chain} - [0:0]" for chain in (*wanted, *gone))]
     lines += [f"-A {chain} {rule}" for chain, rules in wanted.items() for rule in rules]
+    lines += jumps
     lines += [f"-X {chain}" for chain in gone]
     return "\n".join([*lines, "COMMIT\n"])

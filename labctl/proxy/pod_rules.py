@@ -11,13 +11,12 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from labctl.api.objects import Object
 from labctl.proxy import hostports, policies
-from labctl.proxy.pods import Pod
+from labctl.proxy.iptables.restore import COMMAND
 from labctl.proxy.runner import CommandFailed, Runner
 from labctl.proxy.sync import Syncer
 
 _LOG = logging.getLogger(__name__)
 _RETRY_S = 1.0
-_RESTORE = ("iptables-restore", "-w", "5", "--noflush")
 
 Guard = Callable[[], Awaitable[None]]
 """Writes what the node has from the start. Raises CommandFailed."""
@@ -39,7 +38,7 @@ class PodRules:
         self._is_guarded = True  # the node was set up before anything else
         self._dirty = asyncio.Event()
         self._table = ""  # unknown: an agent before this one may have left a table
-        self._chains: hostports.Chains = {}
+        self._chains: hostports.Chains | None = None  # unknown too
 
     def notify(self) -> None:
         """Something has changed."""
@@ -49,7 +48,7 @@ class PodRules:
         """Somebody else changed the packet filter: write everything anew."""
         self._is_guarded = False
         self._table = ""
-        self._chains = {chain: [] for chain in self._chains}
+        self._chains = None
         self._dirty.set()
 
     async def run(self) -> None:
@@ -74,20 +73,12 @@ class PodRules:
         if table != self._table:
             await self._syncer.beside(lambda: self._run("nft", "-f", "-", stdin=table))
             self._table = table
-        chains = self._host_ports(cluster.pods)
+        chains = hostports.chains(cluster.pods, node=self._node, pod_cidr=self._pod_cidr)
         if chains != self._chains:
             await self._syncer.beside(lambda: self._write_host_ports(chains))
             self._chains = chains
 
-    def _host_ports(self, pods: Iterable[Pod]) -> hostports.Chains:
-        found = hostports.chains(pods, node=self._node, pod_cidr=self._pod_cidr)
-        return found if found[hostports.DNAT] or self._chains else {}
-
     async def _write_host_ports(self, chains: hostports.Chains) -> None:
-        text = hostports.restore(chains, self._chains)
-        await self._run(*_RESTORE, stdin=text)
-        for chain, rule in hostports.JUMPS:
-            try:
-                await self._run("iptables", "-w", "5", "-t", "nat", "-C", chain, *rule)
-            except CommandFailed:
-                await self._run("iptables", "-w", "5", "-t", "nat", "-A", chain, *rule)
+        text = hostports.restore(chains, await self._run("iptables-save", "-t", "nat"))
+        if text:
+            await self._run(*COMMAND, stdin=text)

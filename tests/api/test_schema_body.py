@@ -134,10 +134,21 @@ def test_any_bytes_are_read_or_refused(body: bytes) -> None:
 
 @given(
     st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text(),
+        st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.text(),
         lambda c: st.lists(c) | st.dictionaries(st.text(), c),
         max_leaves=20,
     )
 )
 def test_json_data_survives(value: object) -> None:
     assert schema.plain(schema.parse_value(json.dumps(value).encode())) == value
+
+
+@pytest.mark.parametrize("text", ["9223372036854775808", "-9223372036854775809", "1" + "0" * 30])
+def test_integers_beyond_64_bits_become_floats_where_any_value_will_do(text: str) -> None:
+    found = schema.plain(schema.parse_value(text.encode()))
+    assert isinstance(found, float) and found == float(text)
+
+
+@pytest.mark.parametrize("number", [2**63 - 1, -(2**63)])
+def test_integers_of_64_bits_stay_exact(number: int) -> None:
+    assert schema.plain(schema.parse_value(str(number).encode())) == number

@@ -25,7 +25,7 @@ from tests.apiserver.harness import (
     service,
 )
 
-QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(suppress_health_check=[HealthCheck.too_slow])
 APPLY = "application/apply-patch+yaml"
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 TYPES = ["application/json", "application/yaml", PROTOBUF, MERGE, STRATEGIC, JSON_PATCH, APPLY, "", "a/b"]
@@ -212,7 +212,7 @@ def test_paths(api: Client, parts: list[str]) -> None:
 
 
 @given(st.sampled_from(kinds.KINDS), VALUES)
-@settings(QUICK, max_examples=80)
+@QUICK
 def test_every_kind_is_created_from_anything(api: Client, kind: kinds.Kind, spec: Any) -> None:
     base = f"/apis/{kind.api_version}" if kind.group else "/api/v1"
     scope = "/namespaces/default" if kind.namespaced else ""

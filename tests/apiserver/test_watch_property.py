@@ -72,6 +72,6 @@ async def play(before: list[Any], after: list[Any], selector: str) -> None:
 
 
 @given(STEPS, STEPS, st.sampled_from(SELECTORS))
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_following_a_watch_gives_what_a_list_shows(before: list[Any], after: list[Any], selector: str) -> None:
     asyncio.run(play(before, after, selector))

@@ -87,23 +87,10 @@ class IptablesKernel:
             return ""
         if argv[0] == "iptables-save":
             return self.save()
-        if argv[0] == "iptables":
-            return self._single(argv)
         assert argv[0] == "conntrack", argv
         return self.conntrack if "-L" in argv else ""
 
     # changes
-
-    def _single(self, argv: tuple[str, ...]) -> str:
-        """`iptables -w SECONDS -t TABLE -C|-A CHAIN RULE…`."""
-        table, verb, chain = argv[4], argv[5], argv[6]
-        rule = " ".join(f'"{word}"' if " " in word else word for word in argv[7:])
-        if verb == "-A":
-            self.tables[table][chain].append(rule)
-            self.generation += 1
-        elif rule not in self.tables[table][chain]:
-            raise CommandFailed(argv, 1, "iptables: Bad rule (does a matching rule exist in that chain?).")
-        return ""
 
     def restore(self, text: str) -> None:
         """Apply a text table by table, each whole or not at all."""

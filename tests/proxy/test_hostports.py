@@ -15,13 +15,9 @@ BOUND = Pod("shop", "bound", "10.244.1.8", "node-1", {}, (), (HostPort("tcp", 90
 ELSEWHERE = Pod("shop", "far", "10.244.2.9", "node-2", {}, (), (HostPort("tcp", 8080, 80),))
 
 
-def node(*pods: Pod, stale: hostports.Chains | None = None, kernel: IptablesKernel | None = None) -> IptablesKernel:
+def node(*pods: Pod, kernel: IptablesKernel | None = None) -> IptablesKernel:
     kernel = kernel or IptablesKernel(ADDRESSES)
-    kernel.restore(hostports.restore(hostports.chains(pods, node="node-1", pod_cidr=OWN), stale or {}))
-    for chain, rule in hostports.JUMPS:
-        text = " ".join(f'"{word}"' if " " in word else word for word in rule)
-        if text not in kernel.tables["nat"][chain]:
-            kernel.tables["nat"][chain].append(text)
+    kernel.restore(hostports.restore(hostports.chains(pods, node="node-1", pod_cidr=OWN), kernel.save()))
     return kernel
 
 
@@ -59,8 +55,20 @@ def test_a_host_ip_binds_to_one_address() -> None:
 
 def test_the_chains_of_a_pod_that_is_gone_go() -> None:
     kernel = node(WEB, BOUND)
-    before = hostports.chains([WEB, BOUND], node="node-1", pod_cidr=OWN)
-    node(BOUND, stale=before, kernel=kernel)
+    node(BOUND, kernel=kernel)
     assert hostports.chain_of(WEB) not in kernel.tables["nat"]
     assert fate(kernel, OUTSIDE, 8080) == Fate(f"{NODE_IP}:8080")
     assert len(hostports.chain_of(WEB)) == 28
+
+
+def test_with_the_last_host_port_everything_goes() -> None:
+    untouched = IptablesKernel(ADDRESSES)
+    kernel = node(WEB)
+    assert kernel.tables["nat"] != untouched.tables["nat"]
+    assert node(ELSEWHERE, kernel=kernel).tables["nat"] == untouched.tables["nat"]
+    assert hostports.restore({}, kernel.save()) == ""
+
+
+def test_writing_again_changes_nothing_and_adds_no_second_jump() -> None:
+    once = node(WEB, BOUND).tables["nat"]
+    assert node(WEB, BOUND, kernel=node(WEB, BOUND)).tables["nat"] == once

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
 
 import pytest
@@ -94,19 +95,31 @@ async def test_host_ports_come_with_their_jumps_and_go_with_their_pods() -> None
     node.pods = []
     await node.written()
     assert hostports.chain_of(WEB) not in node.kernel.tables["nat"]
-    assert node.kernel.tables["nat"][hostports.DNAT] == []
+    assert hostports.DNAT not in node.kernel.tables["nat"]
+    assert node.kernel.tables["nat"]["POSTROUTING"] == []
+
+
+async def test_what_an_agent_before_it_left_goes() -> None:
+    node = Node([WEB])
+    await node.written()
+    node.pods = []
+    node.rules = node.rules_with(node.syncer)
+    await node.written()
+    assert hostports.DNAT not in node.kernel.tables["nat"]
 
 
 async def test_everything_is_written_anew_when_somebody_flushed_it() -> None:
     node = Node([WEB], [POLICY])
-    first = await node.written()
-    node.kernel.tables["nat"][hostports.DNAT].clear()
+    (table,), _ = await node.written()
+    before = copy.deepcopy(node.kernel.tables["nat"])
+    for chain in (hostports.DNAT, "PREROUTING", "POSTROUTING"):
+        node.kernel.tables["nat"][chain].clear()
     node.rules.rewrite()
-    assert await node.written() == first
+    assert (await node.written())[0] == [table]
+    assert node.kernel.tables["nat"] == before
     assert node.guarded == 1
     assert await node.written() == ([], [])
     assert node.guarded == 1
-    assert node.kernel.tables["nat"][hostports.DNAT] != []
 
 
 async def test_what_could_not_be_written_is_not_taken_for_written() -> None:

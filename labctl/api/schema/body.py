@@ -173,9 +173,12 @@ def _no_constant(name: str) -> Any:
     raise BodyError(f"invalid character '{name[0]}' looking for beginning of value")
 
 
-# Integers beyond 64 bits do not fit anything we store; as Number they keep their text for the error message.
+# Integers beyond 64 bits fit no field; as Number they keep their text for the error message, and where any value will
+# do they become floats, as in Kubernetes (k8s.io/apimachinery/pkg/util/json).
 def _integer(text: str) -> int | Number:
-    return int(text) if len(text) <= 20 else Number(text)
+    if len(text) <= 20 and -(1 << 63) <= (number := int(text)) < 1 << 63:
+        return number
+    return Number(text)
 
 
 _DECODER = json.JSONDecoder(

@@ -134,4 +134,4 @@ def _integer(text: str) -> int | Number | str:
     except ValueError:
         return text
     number = -number if sign == "-" else number
-    return number if -(2**63) <= number < 2**64 else Number(str(number))
+    return number if -(2**63) <= number < 2**63 else Number(str(number))
