@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from labctl.api.objects import Object
 
 _NO_CLAIMS = "no new claims to deallocate"  # kube-scheduler's words for a pod without resource claims
+_NOT_READY = "node.kubernetes.io/not-ready"
 _ANYWHERE = ("", "0.0.0.0", "::")  # noqa: S104  # what hostIP may say
 
 
@@ -66,7 +67,7 @@ def refusal(pod: Object, node: Object, there: Sequence[Object]) -> Refusal | Non
     labels = node["metadata"].get("labels") or {}
     if any(labels.get(k) != v for k, v in selector.items()):
         return Refusal("node(s) didn't match Pod's node affinity/selector")
-    for taint in node["spec"].get("taints") or ():
+    for taint in _taints(node):
         if taint["effect"] != "PreferNoSchedule" and not _tolerates(pod, taint):
             value = f"{taint['key']}: {taint.get('value', '')}" if taint.get("value") else taint["key"]
             return Refusal(f"node(s) had untolerated taint {{{value}}}")
@@ -74,6 +75,19 @@ def refusal(pod: Object, node: Object, there: Sequence[Object]) -> Refusal | Non
     if wanted and any(mine.collides(theirs) for other in there for theirs in host_ports(other) for mine in wanted):
         return Refusal("node(s) didn't have free ports for the requested pod ports", is_for_good=False)
     return None
+
+
+def _taints(node: Object) -> list[Object]:
+    """A node's taints; one that nothing has reported ready yet counts as not ready.
+
+    Kubernetes taints it so when it is created (admission plugin TaintNodesByCondition).
+    """
+    taints: list[Object] = node["spec"].get("taints") or []
+    conditions = (node.get("status") or {}).get("conditions") or ()
+    known = {c["status"] for c in conditions if c["type"] == "Ready"}
+    if known & {"True", "Unknown"} or any(t["key"] == _NOT_READY for t in taints):
+        return taints
+    return [*taints, {"key": _NOT_READY, "effect": "NoSchedule"}]
 
 
 def message(refusals: Sequence[Refusal]) -> str:

@@ -21,8 +21,14 @@ PREEMPTION = "no new claims to deallocate, preemption: 0/{0} nodes are available
 async def cluster() -> AsyncIterator[World]:
     async with world(Scheduler) as made:
         for name in ("node-1", "node-2"):
-            await made.api.create(kinds.NODE, {"metadata": {"name": name}})  # no settling: time is real in fixtures
+            await add_node(made, name)  # no settling: time is real in fixtures
         yield made
+
+
+async def add_node(cluster: World, name: str, *, ready: str = "True") -> None:
+    node = await cluster.api.create(kinds.NODE, {"metadata": {"name": name}})
+    node["status"] = {"conditions": [{"type": "Ready", "status": ready}]}
+    await cluster.api.update(kinds.NODE, node, subresource="status")
 
 
 def wanting(name: str, port: int = 8080, **more: Any) -> Object:
@@ -42,6 +48,24 @@ async def test_pods_spread_over_the_nodes(cluster: World) -> None:
         await cluster.create(kinds.POD, pod(f"p{n}"))
     assert [await node_of(cluster, f"p{n}") for n in range(4)] == ["node-1", "node-2", "node-1", "node-2"]
     assert (await cluster.events("Scheduled"))[0] == "Successfully assigned default/p0 to node-1"
+
+
+@pytest.mark.looptime
+async def test_a_node_gets_no_pods_before_it_is_ready(cluster: World) -> None:
+    await cluster.create(kinds.NODE, {"metadata": {"name": "a-new-one"}})
+    await add_node(cluster, "an-ill-one", ready="False")
+    await cluster.create(kinds.POD, pod("p"))
+    assert await node_of(cluster, "p") == "node-1"
+    only_new = pod("q")
+    only_new["spec"]["nodeSelector"] = {"new": "yes"}
+    await cluster.patch(kinds.NODE, "a-new-one", {"metadata": {"labels": {"new": "yes"}}})
+    await cluster.create(kinds.POD, only_new)
+    (said,) = await cluster.events("FailedScheduling")
+    assert "1 node(s) had untolerated taint {node.kubernetes.io/not-ready}" in said
+    await cluster.patch(
+        kinds.NODE, "a-new-one", {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}, subresource="status"
+    )
+    assert await node_of(cluster, "q") == "a-new-one"
 
 
 @pytest.mark.looptime
@@ -115,7 +139,8 @@ TAINT = {"key": "k", "value": "v", "effect": "NoSchedule"}
     ],
 )
 def test_taints_and_tolerations(tolerations: list[Object], reason: str) -> None:
-    node = {"metadata": {"name": "n"}, "spec": {"taints": [TAINT]}}
+    ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+    node = {"metadata": {"name": "n"}, "spec": {"taints": [TAINT]}, "status": ready}
     found = placement.refusal(pod("p", tolerations=tolerations), node, ())
     assert (found.reason if found else "") == reason
 
