@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from labctl.api.objects import Object
+from labctl.controllers import node_affinity, pod_affinity, spreading
+from labctl.controllers.cluster import Cluster
 
 _NO_CLAIMS = "no new claims to deallocate"  # kube-scheduler's words for a pod without resource claims
 _NOT_READY = "node.kubernetes.io/not-ready"
+_UNSCHEDULABLE = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
 _ANYWHERE = ("", "0.0.0.0", "::")  # noqa: S104  # what hostIP may say
 
 
@@ -48,33 +51,43 @@ def host_ports(pod: Object) -> list[HostPort]:
     ]
 
 
-def choose(pod: Object, nodes: Iterable[Object], placed: Mapping[str, Sequence[Object]]) -> str | dict[str, Refusal]:
-    """The fitting node with the fewest pods, or every node's refusal. `placed` are the pods on each node."""
-    names: dict[str, Refusal | None] = {
-        n["metadata"]["name"]: refusal(pod, n, placed.get(n["metadata"]["name"], ())) for n in nodes
-    }
-    fitting = [name for name, refused in names.items() if refused is None]
+def choose(pod: Object, cluster: Cluster) -> str | dict[str, Refusal]:
+    """The fitting node that the pod likes best, or every node's refusal."""
+    refusals = {n["metadata"]["name"]: refusal(pod, n, cluster) for n in cluster.nodes}
+    fitting = [n for n in cluster.nodes if refusals[n["metadata"]["name"]] is None]
     if fitting:
-        return min(fitting, key=lambda n: (len(placed.get(n, ())), n))
-    return {name: refused for name, refused in names.items() if refused is not None}
+        return str(min(fitting, key=lambda n: _rank(pod, n, cluster))["metadata"]["name"])
+    return {name: refused for name, refused in refusals.items() if refused is not None}
 
 
-def refusal(pod: Object, node: Object, there: Sequence[Object]) -> Refusal | None:
-    """Why a node with some pods does not take another one; None when it does."""
-    if node["spec"].get("unschedulable"):
+def _rank(pod: Object, node: Object, cluster: Cluster) -> tuple[int, int, int, int, str]:
+    """Lower is better: taints it had rather not meet, what it likes, evenness, and at last the fewest pods."""
+    liked = node_affinity.preference(pod, node) + pod_affinity.preference(pod, node, cluster)
+    avoided = sum(t["effect"] == "PreferNoSchedule" and not _tolerates(pod, t) for t in _taints(node))
+    crowd = spreading.crowding(pod, node, cluster, _tolerates_all)
+    return avoided, -liked, crowd, len(cluster.pods_on(node)), node["metadata"]["name"]
+
+
+def refusal(pod: Object, node: Object, cluster: Cluster) -> Refusal | None:
+    """Why a node does not take a pod, by the first filter that says so in kube-scheduler's order; None when it does."""
+    if node["spec"].get("unschedulable") and not _tolerates(pod, _UNSCHEDULABLE):
         return Refusal("node(s) were unschedulable")
-    selector = pod["spec"].get("nodeSelector") or {}
-    labels = node["metadata"].get("labels") or {}
-    if any(labels.get(k) != v for k, v in selector.items()):
+    if not _tolerates_all(pod, node):
+        return Refusal("node(s) had untolerated taint(s)")
+    if not node_affinity.fits(pod, node):
         return Refusal("node(s) didn't match Pod's node affinity/selector")
-    for taint in _taints(node):
-        if taint["effect"] != "PreferNoSchedule" and not _tolerates(pod, taint):
-            value = f"{taint['key']}: {taint.get('value', '')}" if taint.get("value") else taint["key"]
-            return Refusal(f"node(s) had untolerated taint {{{value}}}")
-    wanted = host_ports(pod)
+    wanted, there = host_ports(pod), cluster.pods_on(node)
     if wanted and any(mine.collides(theirs) for other in there for theirs in host_ports(other) for mine in wanted):
         return Refusal("node(s) didn't have free ports for the requested pod ports", is_for_good=False)
+    if uneven := spreading.complaint(pod, node, cluster, _tolerates_all):
+        return Refusal(uneven, is_for_good=uneven == spreading.NO_LABEL)
+    if company := pod_affinity.complaint(pod, node, cluster):
+        return Refusal(company, is_for_good=company == pod_affinity.MISSED)
     return None
+
+
+def _tolerates_all(pod: Object, node: Object) -> bool:
+    return all(t["effect"] == "PreferNoSchedule" or _tolerates(pod, t) for t in _taints(node))
 
 
 def _taints(node: Object) -> list[Object]:

@@ -1,7 +1,8 @@
-"""The scheduler: pods without a node get the one with the fewest pods among those they fit on, see placement.
+"""The scheduler: pods without a node get the one they like best among those they fit on, see placement.
 
-Filters and words are those of kube-scheduler's plugins NodeUnschedulable, NodeAffinity (nodeSelector), TaintToleration and
-NodePorts; resources are not counted, as a lab's nodes share one machine.
+Filters and words are those of kube-scheduler's plugins SchedulingGates, NodeUnschedulable, TaintToleration, NodeAffinity,
+NodePorts, PodTopologySpread and InterPodAffinity; resources are not counted, as a lab's nodes share one machine. Pods of
+another `schedulerName` are left to whoever that is.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from labctl.api import kinds
 from labctl.api.objects import Object, ObjectKey, key_of
 from labctl.controllers import placement
+from labctl.controllers.cluster import Cluster
 from labctl.controllers.context import Context, KeyController, with_kind
 from labctl.controllers.namespaces import suppress_gone
 
@@ -24,6 +26,7 @@ class Scheduler(KeyController):
         super().__init__(context)
         self._recorder = context.recorder(_COMPONENT)
         self._placed: dict[ObjectKey, str] = {}  # bound by us, not yet seen as bound
+        self._refused: set[ObjectKey] = set()
         context.on_change(kinds.POD, self._pod_changed)
         context.on_change(kinds.NODE, self._node_changed)
 
@@ -32,30 +35,38 @@ class Scheduler(KeyController):
         assert known is not None
         if new is None or _node_of(new):
             self._placed.pop(key_of(known), None)
+            self._refused.discard(key_of(known))
         else:
             self.enqueue(old, new)
-        if (new is None or _has_ended(new)) and _node_of(known) and not (old is not None and _has_ended(old)):
-            self._retry()  # it has left its ports
+        if _node_of(known) and _matters(old) != _matters(new):
+            self._retry()  # it has left its ports, or is beside a pod that waits for it
 
     def _node_changed(self, _: Object | None, new: Object | None) -> None:
         if new is not None:
             self._retry()
 
     def _retry(self) -> None:
-        for pod in self.context.all(kinds.POD):
-            if not _node_of(pod):
-                self.enqueue(None, pod)
+        for key in self._refused:
+            self.queue.add(key)
 
     async def reconcile(self, key: ObjectKey) -> None:
         """Bind one pod, or say why no node takes it."""
         pod = self.context.get(kinds.POD, key)
         if pod is None or _node_of(pod) or pod["metadata"].get("deletionTimestamp") or key in self._placed:
             return
-        chosen = placement.choose(pod, self.context.all(kinds.NODE), self._on_nodes())
+        if not _is_ours(pod) or pod["spec"].get("schedulingGates"):
+            return
+        chosen = placement.choose(pod, self._cluster())
         if isinstance(chosen, str):
+            self._refused.discard(key)
             await self._bind(pod, key, chosen)
         else:
+            self._refused.add(key)
             await self._refuse(pod, placement.message(list(chosen.values())))
+
+    def _cluster(self) -> Cluster:
+        labels = {n["metadata"]["name"]: n["metadata"].get("labels") or {} for n in self.context.all(kinds.NAMESPACE)}
+        return Cluster(list(self.context.all(kinds.NODE)), self._on_nodes(), labels)
 
     def _on_nodes(self) -> dict[str, list[Object]]:
         """The pods that hold something of a node: those that run, and those whose binding was not seen yet."""
@@ -99,6 +110,17 @@ class Scheduler(KeyController):
                 subresource="status",
             )
         self._recorder.event(with_kind(kinds.POD, pod), "Warning", "FailedScheduling", message)
+
+
+def _is_ours(pod: Object) -> bool:
+    return (pod["spec"].get("schedulerName") or _COMPONENT) == _COMPONENT
+
+
+def _matters(pod: Object | None) -> tuple[object, ...]:
+    """What of a pod on a node can decide about another pod."""
+    if pod is None or not _node_of(pod) or _has_ended(pod):
+        return ()
+    return (_node_of(pod), pod["metadata"].get("labels"), bool(pod["metadata"].get("deletionTimestamp")))
 
 
 def _node_of(pod: Object) -> str:

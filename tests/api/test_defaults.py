@@ -117,3 +117,10 @@ def test_autoscaler_annotations_may_hold_anything(text: str) -> None:
     else:
         assert stored["spec"]["metrics"]
         assert "annotations" not in stored["metadata"]
+
+
+def test_a_gated_pod_says_so_from_its_beginning() -> None:
+    pod: Object = {"metadata": {"name": "p"}, "spec": {"containers": [], "schedulingGates": [{"name": "wait"}]}}
+    defaults.prepare_for_create(kinds.POD, pod)
+    (condition,) = pod["status"]["conditions"]
+    assert (condition["type"], condition["status"], condition["reason"]) == ("PodScheduled", "False", "SchedulingGated")

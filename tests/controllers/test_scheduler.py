@@ -10,6 +10,7 @@ import pytest
 from labctl.api import kinds
 from labctl.api.objects import Object
 from labctl.controllers import placement
+from labctl.controllers.cluster import Cluster
 from labctl.controllers.placement import HostPort, Refusal
 from labctl.controllers.scheduler import Scheduler
 from tests.controllers.world import World, pod, world
@@ -61,7 +62,7 @@ async def test_a_node_gets_no_pods_before_it_is_ready(cluster: World) -> None:
     await cluster.patch(kinds.NODE, "a-new-one", {"metadata": {"labels": {"new": "yes"}}})
     await cluster.create(kinds.POD, only_new)
     (said,) = await cluster.events("FailedScheduling")
-    assert "1 node(s) had untolerated taint {node.kubernetes.io/not-ready}" in said
+    assert "2 node(s) had untolerated taint(s)" in said
     await cluster.patch(
         kinds.NODE, "a-new-one", {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}, subresource="status"
     )
@@ -130,21 +131,47 @@ TAINT = {"key": "k", "value": "v", "effect": "NoSchedule"}
 @pytest.mark.parametrize(
     ("tolerations", "reason"),
     [
-        ([], "node(s) had untolerated taint {k: v}"),
+        ([], "node(s) had untolerated taint(s)"),
         ([{"key": "k", "value": "v"}], ""),
         ([{"key": "k", "operator": "Exists"}], ""),
         ([{"operator": "Exists"}], ""),
-        ([{"key": "k", "value": "w"}], "node(s) had untolerated taint {k: v}"),
-        ([{"key": "k", "value": "v", "effect": "NoExecute"}], "node(s) had untolerated taint {k: v}"),
+        ([{"key": "k", "value": "w"}], "node(s) had untolerated taint(s)"),
+        ([{"key": "k", "value": "v", "effect": "NoExecute"}], "node(s) had untolerated taint(s)"),
     ],
 )
 def test_taints_and_tolerations(tolerations: list[Object], reason: str) -> None:
     ready = {"conditions": [{"type": "Ready", "status": "True"}]}
     node = {"metadata": {"name": "n"}, "spec": {"taints": [TAINT]}, "status": ready}
-    found = placement.refusal(pod("p", tolerations=tolerations), node, ())
+    found = placement.refusal(pod("p", tolerations=tolerations), node, Cluster([node]))
     assert (found.reason if found else "") == reason
 
 
 def test_a_cordoned_node_takes_nothing() -> None:
-    refused = placement.refusal(pod("p"), {"metadata": {"name": "n"}, "spec": {"unschedulable": True}}, ())
+    node = {"metadata": {"name": "n"}, "spec": {"unschedulable": True}}
+    refused = placement.refusal(pod("p"), node, Cluster([node]))
     assert refused == Refusal("node(s) were unschedulable")
+
+
+@pytest.mark.looptime
+async def test_a_pod_waits_until_the_pod_it_wants_to_be_beside_is_there(cluster: World) -> None:
+    for n in ("node-1", "node-2"):
+        await cluster.patch(kinds.NODE, n, {"metadata": {"labels": {"host": n}}})
+    term = {"topologyKey": "host", "labelSelector": {"matchLabels": {"app": "db"}}}
+    beside = {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
+    await cluster.create(kinds.POD, pod("web", affinity=beside))
+    words = "0/2 nodes are available: 2 node(s) didn't match pod affinity rules. "
+    assert await cluster.events("FailedScheduling") == [
+        words + PREEMPTION.format(2, "2 Preemption is not helpful for scheduling")
+    ]
+    db = pod("db", nodeSelector={"host": "node-2"})
+    db["metadata"]["labels"] = {"app": "db"}
+    await cluster.create(kinds.POD, db)
+    assert await node_of(cluster, "web") == "node-2"
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("spec", [{"schedulerName": "other"}, {"schedulingGates": [{"name": "example.com/wait"}]}])
+async def test_pods_of_others_and_gated_ones_are_left_alone(cluster: World, spec: Object) -> None:
+    await cluster.create(kinds.POD, pod("p", **spec))
+    assert await node_of(cluster, "p") == ""
+    assert await cluster.events("FailedScheduling") == []

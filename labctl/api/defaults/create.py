@@ -22,6 +22,14 @@ _COUNTED = {
     kinds.ENDPOINT_SLICE,
     kinds.PRIORITY_CLASS,
 }
+_GATED = {
+    "type": "PodScheduled",
+    "status": "False",
+    "reason": "SchedulingGated",
+    "message": "Scheduling is blocked due to non-empty scheduling gates",
+    "lastProbeTime": None,
+    "lastTransitionTime": None,
+}
 # Kinds whose status clients cannot create; Pod and Namespace have rules of their own.
 _EMPTY_STATUS = {
     kinds.SERVICE,
@@ -42,6 +50,8 @@ def prepare_for_create(kind: Kind, obj: Object) -> None:
         obj.setdefault("metadata", {})["generation"] = 1
     if kind is kinds.POD:
         obj["status"] = {"phase": "Pending", "qosClass": qos_class(obj)}
+        if (obj.get("spec") or {}).get("schedulingGates"):
+            obj["status"]["conditions"] = [dict(_GATED)]
     elif kind in _EMPTY_STATUS:
         obj["status"] = schema.zero(schema.lookup(kind).fields["status"].type)
     elif kind is kinds.NAMESPACE:

@@ -8,7 +8,7 @@ from typing import Any
 from labctl.api import names
 from labctl.api.objects import Object
 from labctl.api.status import Cause
-from labctl.api.validation import meta
+from labctl.api.validation import meta, placement
 from labctl.api.validation.causes import (
     address_complaints,
     all_invalid,
@@ -25,7 +25,7 @@ _PULL = ("Always", "IfNotPresent", "Never")
 _PROTOCOLS = ("SCTP", "TCP", "UDP")
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 _HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc")
-_MUTABLE = ("activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds")
+_MUTABLE = ("activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "schedulingGates")
 
 
 def validate(pod: Object) -> list[Cause]:
@@ -56,19 +56,32 @@ def spec(path: str, pod: Object) -> list[Cause]:
     grace = pod.get("terminationGracePeriodSeconds")
     if grace is not None and grace < 0:
         causes.append(invalid(f"{path}.terminationGracePeriodSeconds", grace, "must be greater than or equal to 0"))
-    return causes + _host_aliases(path, pod) + _host_ports(path, pod)
+    return causes + placement.validate(path, pod) + _host_aliases(path, pod) + _host_ports(path, pod)
 
 
 def validate_update(new: Object, old: Object) -> list[Cause]:
     """Only images and a few fields of a pod may change."""
+    causes = _gates_update(new["spec"], old["spec"])
     if _frozen(new["spec"]) == _frozen(old["spec"]):
-        return []
+        return causes
     detail = (
         "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,"
         "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),"
         "`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"
     )
-    return [forbidden("spec", detail)]
+    return [*causes, forbidden("spec", detail)]
+
+
+def _gates_update(new: Object, old: Object) -> list[Cause]:
+    known = {gate["name"] for gate in old.get("schedulingGates") or ()}
+    return [
+        forbidden(
+            f"spec.schedulingGates[{index}].name",
+            f"only deletion is allowed, but found new scheduling gate '{gate['name']}'",
+        )
+        for index, gate in enumerate(new.get("schedulingGates") or ())
+        if gate["name"] not in known
+    ]
 
 
 def _frozen(pod: Object) -> Object:
