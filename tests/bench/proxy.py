@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from labctl.lab import certificates, engine, images
+from tests.bench.inside import docker_run
 from tests.bench.measure import Row, table
 
-_REPOSITORY = Path(__file__).parents[2]
 _MODES = ("iptables", "nftables")
 
 
@@ -75,24 +75,8 @@ def _beside(image: str, binary: Path, arguments: list[str]) -> dict[str, Any]:
 def _run(image: str, arguments: list[str], mounts: Iterable[str] = ()) -> dict[str, Any]:
     """One measurement in a container."""
     module, *rest = arguments
-    command = [
-        "docker",
-        "run",
-        "--rm",
-        "--cap-add",
-        "NET_ADMIN",
-        "--network",
-        "none",
-        "-v",
-        f"{_REPOSITORY}/tests:/repository/tests:ro",
-        *mounts,
-    ]
-    script = 'PYTHONPATH="$PYTHONPATH:/repository" PYTHONDONTWRITEBYTECODE=1 exec python3 -m "tests.bench.$0" "$@"'
     done = subprocess.run(
-        [*command, image, "sh", "-c", script, module, *rest],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
+        docker_run(image, module, *rest, options=mounts), stdout=subprocess.PIPE, text=True, check=True
     )
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer
