@@ -13,6 +13,7 @@ import logging
 import signal
 
 from labctl import controllers
+from labctl.aiokits import tls
 from labctl.apiserver import bootstrap
 from labctl.apiserver.server import ApiServer
 from labctl.config import LabConfig
@@ -52,4 +53,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    tls.small_buffers()
     asyncio.run(main())

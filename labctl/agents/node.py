@@ -17,6 +17,7 @@ from pathlib import Path
 from labctl.agents import troubles
 from labctl.agents.health import HealthServers
 from labctl.agents.tunnel import Tunnel
+from labctl.aiokits import tls
 from labctl.api import kinds
 from labctl.api.objects import Object, key_of
 from labctl.client.events import EventRecorder
@@ -220,4 +221,5 @@ async def main() -> None:
 if __name__ == "__main__":
     if sys.version_info < (3, 12):  # later versions do so by themselves: no thread for each process that is started
         asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
+    tls.small_buffers()
     asyncio.run(main())
