@@ -235,7 +235,6 @@ POD_DISRUPTION_BUDGET = _in(
     "poddisruptionbudgets",
     "pdb",
     sub=("status",),
-    inert=_inert("PodDisruptionBudget", "evictions are not held back"),
 )
 
 _RBAC = "rbac.authorization.k8s.io/v1"

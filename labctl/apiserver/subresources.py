@@ -1,4 +1,4 @@
-"""Subresources with bodies of their own: scale, binding, eviction, token.
+"""Subresources with bodies of their own: scale, binding, token (eviction is a module of its own).
 
 Each is a pure conversion around an update of the parent object.
 """
@@ -6,15 +6,14 @@ Each is a pure conversion around an update of the parent object.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from labctl.api import kinds, managed_fields, schema, selectors, status
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object, copy
 from labctl.api.times import format_time
-from labctl.apiserver import deletion, identity, ownership
+from labctl.apiserver import eviction, identity, ownership
 from labctl.apiserver.authentication import Authenticator
-from labctl.apiserver.options import DeleteOptions, WriteOptions
+from labctl.apiserver.options import WriteOptions
 from labctl.apiserver.registry import Registry
 
 Creator = Callable[[Registry, Authenticator, str, str, Object], Object]
@@ -125,14 +124,6 @@ def bind(registry: Registry, _: Authenticator, namespace: str, name: str, bindin
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 
 
-def evict(registry: Registry, _: Authenticator, namespace: str, name: str, eviction: Object) -> Object:
-    """POST pods/NAME/eviction: a deletion that asks first (nothing in a lab says no)."""
-    body: dict[str, Any] = eviction.get("deleteOptions") or {}
-    options = DeleteOptions(body.get("gracePeriodSeconds"), body.get("propagationPolicy"))
-    deletion.delete(registry, kinds.POD, namespace, name, options)
-    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
-
-
 def issue_token(registry: Registry, authenticator: Authenticator, namespace: str, name: str, request: Object) -> Object:
     """POST serviceaccounts/NAME/token: a TokenRequest, answered."""
     account = registry.get(kinds.SERVICE_ACCOUNT, namespace, name)
@@ -152,5 +143,5 @@ def issue_token(registry: Registry, authenticator: Authenticator, namespace: str
     }
 
 
-CREATORS: dict[str, Creator] = {"binding": bind, "eviction": evict, "token": issue_token}
+CREATORS: dict[str, Creator] = {"binding": bind, "eviction": eviction.evict, "token": issue_token}
 _SCALE = Kind("autoscaling", "v1", "Scale", "scales", "scale")

@@ -9,6 +9,7 @@ from labctl.client.protocol import Api
 from labctl.config import LabConfig
 from labctl.controllers.context import Context, Controller, wait_synced
 from labctl.controllers.deployments import Deployments
+from labctl.controllers.disruptions import Disruptions
 from labctl.controllers.endpoints import LegacyEndpoints
 from labctl.controllers.endpointslices import EndpointSlices
 from labctl.controllers.garbage import GarbageCollector
@@ -25,6 +26,7 @@ ALL: tuple[Maker, ...] = (
     Scheduler,
     Deployments,
     ReplicaSets,
+    Disruptions,
     EndpointSlices,
     LegacyEndpoints,
     Mirroring,

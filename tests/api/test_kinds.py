@@ -41,6 +41,6 @@ def test_of_reads_api_version_and_kind() -> None:
 
 def test_inert_kinds_say_so_in_one_sentence() -> None:
     inert = {k.kind for k in kinds.KINDS if k.inert}
-    assert {"Ingress", "HorizontalPodAutoscaler", "ResourceQuota", "PodDisruptionBudget"} <= inert
+    assert {"Ingress", "HorizontalPodAutoscaler", "ResourceQuota"} <= inert
     assert not inert & {"Service", "Pod", "Role", "ServiceAccount", "Lease"}
     assert all("\n" not in k.inert for k in kinds.KINDS)

@@ -14,7 +14,7 @@ from labctl.api import kinds
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object
 from labctl.api.status import Cause
-from labctl.api.validation import endpoints, ephemeral, meta, pods, policies, services, simple, workloads
+from labctl.api.validation import budgets, endpoints, ephemeral, meta, pods, policies, services, simple, workloads
 
 Check = Callable[[Object], list[Cause]]
 UpdateCheck = Callable[[Object, Object], list[Cause]]
@@ -29,6 +29,7 @@ _CREATE: dict[Kind, Check] = {
     kinds.CONFIG_MAP: simple.validate_data,
     kinds.SECRET: simple.validate_data,
     kinds.NETWORK_POLICY: policies.validate,
+    kinds.POD_DISRUPTION_BUDGET: budgets.validate,
 }
 _UPDATE: dict[Kind, UpdateCheck] = {
     kinds.SERVICE: services.validate_update,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ from labctl.api import kinds, names
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object
 from labctl.api.status import Cause
-from labctl.api.validation.causes import all_invalid, forbidden, invalid, required
+from labctl.api.validation.causes import address_complaints, all_invalid, forbidden, invalid, required
 
 _MAX_ANNOTATIONS_BYTES = 256 * 1024
 _IMMUTABLE = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
@@ -21,9 +22,19 @@ def name_check(kind: Kind) -> Callable[[str], list[str]]:
     """The rule for a kind's names."""
     if kind in _LABEL_NAMES:
         return names.dns1123_label
+    if kind is kinds.IP_ADDRESS:
+        return _address_name
     if kind.group == _RBAC_GROUP:
         return names.path_segment
     return names.dns1123_subdomain
+
+
+def _address_name(text: str) -> list[str]:
+    """The name of an IPAddress is the address itself, written in the one way that counts."""
+    if complaints := address_complaints(text):
+        return complaints
+    canonical = str(ipaddress.ip_address(text))
+    return [] if text == canonical else [f'must be in canonical form ("{canonical}")']
 
 
 def validate(kind: Kind, obj: Object) -> list[Cause]:
