@@ -128,7 +128,7 @@ _POD_SUBRESOURCES = (
 )
 POD = _core("Pod", "pods", "po", categories=("all",), sub=_POD_SUBRESOURCES)
 REPLICATION_CONTROLLER = _core(
-    "ReplicationController", "replicationcontrollers", "rc", categories=("all",), verbs=_NEVER_MADE
+    "ReplicationController", "replicationcontrollers", "rc", categories=("all",), sub=("scale", "status")
 )
 RESOURCE_QUOTA = _core(
     "ResourceQuota",

@@ -286,6 +286,7 @@ _FIELDS: dict[tuple[str, str], tuple[str, ...]] = {
     ),
     ("", "Node"): ("metadata.name", "spec.unschedulable"),
     ("", "Namespace"): ("metadata.name", "status.phase"),
+    ("", "ReplicationController"): (*_ALWAYS, "status.replicas"),
     ("", "Secret"): (*_ALWAYS, "type"),
     ("", "Service"): (*_ALWAYS, "spec.clusterIP", "spec.type"),
     ("", "Event"): (
@@ -350,7 +351,7 @@ def _field_value(kind: Kind, obj: Object, field: str) -> str:
     if field in ("spec.hostNetwork", "spec.unschedulable"):
         return "true" if _at(obj, field) else "false"
     value = _at(obj, _RENAMED.get(field, field))
-    return value if isinstance(value, str) else ""
+    return str(value) if isinstance(value, (str, int)) else ""
 
 
 def _event_value(obj: Object, field: str) -> str:

@@ -35,7 +35,8 @@ _VIEW = [
     _rule(
         "core",
         "bindings configmaps endpoints limitranges namespaces namespaces/status persistentvolumeclaims pods pods/log "
-        "pods/status replicationcontrollers resourcequotas resourcequotas/status serviceaccounts services services/status",
+        "pods/status replicationcontrollers replicationcontrollers/scale replicationcontrollers/status resourcequotas "
+        "resourcequotas/status serviceaccounts services services/status",
         _READ,
     ),
     _rule("core events.k8s.io", "events", _READ),
@@ -51,7 +52,11 @@ _EDIT = [
     _rule("core", "serviceaccounts", ["impersonate"]),
     _rule("core", "pods pods/attach pods/exec pods/portforward pods/proxy", _WRITE),
     _rule("core", "pods/eviction serviceaccounts/token", ["create"]),
-    _rule("core", "configmaps secrets serviceaccounts services services/proxy", _WRITE),
+    _rule(
+        "core",
+        "configmaps replicationcontrollers replicationcontrollers/scale secrets serviceaccounts services services/proxy",
+        _WRITE,
+    ),
     _rule("core events.k8s.io", "events", _WRITE),
     _rule("apps", "deployments deployments/scale replicasets replicasets/scale", _WRITE),
     _rule("autoscaling", "horizontalpodautoscalers", _WRITE),

@@ -28,7 +28,7 @@ def delete(registry: Registry, kind: Kind, namespace: str, name: str, options: D
     admission.check_delete(kind, name)
     new = as_new(old)
     grace_s = _grace_s(kind, old, options)
-    _set_finalizers(new, options)
+    _set_finalizers(kind, new, options)
     waits = bool(new["metadata"].get("finalizers")) or grace_s > 0 or kind is kinds.NAMESPACE
     if not waits:
         last = registry.remove(kind, namespace, name, dry_run=options.dry_run)
@@ -73,7 +73,7 @@ def _grace_s(kind: Kind, obj: Object, options: DeleteOptions) -> int:
     return int(obj["spec"].get("terminationGracePeriodSeconds", _DEFAULT_POD_GRACE_S))
 
 
-def _set_finalizers(obj: Object, options: DeleteOptions) -> None:
+def _set_finalizers(kind: Kind, obj: Object, options: DeleteOptions) -> None:
     finalizers = [f for f in obj["metadata"].get("finalizers") or () if f not in (ORPHAN, FOREGROUND)]
     present = obj["metadata"].get("finalizers") or []
     if options.propagation == "Orphan":
@@ -82,6 +82,8 @@ def _set_finalizers(obj: Object, options: DeleteOptions) -> None:
         finalizers.append(FOREGROUND)
     elif options.propagation is None:
         finalizers = list(present)
+        if strategies.orphans_by_default(kind) and not {ORPHAN, FOREGROUND} & set(present):
+            finalizers.append(ORPHAN)
     if finalizers:
         obj["metadata"]["finalizers"] = finalizers
     else:

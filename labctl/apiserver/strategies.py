@@ -16,6 +16,7 @@ from labctl.apiserver import service_fields
 _ALWAYS_KEPT = ("creationTimestamp", "generation")
 _KEPT_WHEN_MISSING = ("uid", "deletionGracePeriodSeconds")
 _GRACEFUL = (kinds.POD,)
+_ORPHANS = (kinds.REPLICATION_CONTROLLER,)
 _RETURNS_DELETED = (kinds.POD, kinds.SERVICE, kinds.SERVICE_ACCOUNT, kinds.RESOURCE_QUOTA, kinds.NAMESPACE)
 
 # What counts as a change of generation: the spec, or for kinds without one everything but metadata.
@@ -24,6 +25,7 @@ _COUNTED = (
     kinds.POD,
     kinds.DEPLOYMENT,
     kinds.REPLICA_SET,
+    kinds.REPLICATION_CONTROLLER,
     kinds.NETWORK_POLICY,
     kinds.INGRESS,
     kinds.INGRESS_CLASS,
@@ -97,6 +99,11 @@ def prepare_for_ephemeral_containers(new: Object, old: Object) -> None:
 def is_graceful(kind: Kind) -> bool:
     """Whether deletion waits for a grace period that somebody else (the kubelet) ends."""
     return kind in _GRACEFUL
+
+
+def orphans_by_default(kind: Kind) -> bool:
+    """Whether a delete that says nothing about dependents leaves them: kinds that are older than garbage collection."""
+    return kind in _ORPHANS
 
 
 def returns_deleted(kind: Kind) -> bool:

@@ -21,10 +21,12 @@ _IDENTITY = ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")
 
 
 def scale_of(parent: Object) -> Object:
-    """The autoscaling/v1 Scale of a Deployment or ReplicaSet."""
+    """The autoscaling/v1 Scale of a Deployment, ReplicaSet or ReplicationController."""
     spec, observed = parent["spec"], parent.get("status") or {}
     state: Object = {"replicas": observed.get("replicas", 0)}
-    if text := str(selectors.from_object(spec.get("selector"))):
+    is_plain = parent["kind"] == kinds.REPLICATION_CONTROLLER.kind
+    selector = (selectors.from_labels if is_plain else selectors.from_object)(spec.get("selector"))
+    if text := str(selector):
         state["selector"] = text
     scale: Object = {
         "kind": "Scale",

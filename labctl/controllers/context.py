@@ -29,6 +29,7 @@ FOLLOWED = (
     kinds.ENDPOINT_SLICE,
     kinds.DEPLOYMENT,
     kinds.REPLICA_SET,
+    kinds.REPLICATION_CONTROLLER,
     kinds.SERVICE_ACCOUNT,
     kinds.CONFIG_MAP,
 )

@@ -15,7 +15,7 @@ from labctl.controllers.endpointslices import EndpointSlices
 from labctl.controllers.garbage import GarbageCollector
 from labctl.controllers.mirroring import Mirroring
 from labctl.controllers.namespaces import Namespaces
-from labctl.controllers.replicasets import ReplicaSets
+from labctl.controllers.replicasets import ReplicaSets, ReplicationControllers
 from labctl.controllers.scheduler import Scheduler
 from labctl.controllers.serviceaccounts import ServiceAccounts
 
@@ -26,6 +26,7 @@ ALL: tuple[Maker, ...] = (
     Scheduler,
     Deployments,
     ReplicaSets,
+    ReplicationControllers,
     Disruptions,
     EndpointSlices,
     LegacyEndpoints,

@@ -1,4 +1,8 @@
-"""ReplicaSets keep their number of pods (pkg/controller/replicaset)."""
+"""ReplicaSets and ReplicationControllers keep their number of pods.
+
+As in Kubernetes (pkg/controller/replicaset and replication) both are one controller: they differ in how a selector is
+written, and in names.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,6 @@ from labctl.controllers import rollout
 from labctl.controllers.context import Context, KeyController, controller_of, owner_reference, with_kind
 from labctl.controllers.namespaces import is_terminating, suppress_gone
 
-_COMPONENT = "replicaset-controller"
 _FAILURE = "ReplicaFailure"
 _EXPECT_S = 5.0
 
@@ -20,24 +23,27 @@ _EXPECT_S = 5.0
 class ReplicaSets(KeyController):
     """Keys are ReplicaSets."""
 
+    kind = kinds.REPLICA_SET
+    component = "replicaset-controller"
+
     def __init__(self, context: Context) -> None:
         super().__init__(context)
-        self._recorder = context.recorder(_COMPONENT)
+        self._recorder = context.recorder(self.component)
         # What we have asked for and not seen yet: the local copy lags a moment behind our own writes.
         self._expected: dict[ObjectKey, tuple[set[str], set[str], float]] = {}
-        context.on_change(kinds.REPLICA_SET, self.enqueue)
+        context.on_change(self.kind, self.enqueue)
         context.on_change(kinds.POD, self._pod_changed)
 
     def _pod_changed(self, old: Object | None, new: Object | None) -> None:
         pod = new or old or {}
         owner = controller_of(pod)
-        if owner is not None and owner["kind"] == "ReplicaSet":
+        if owner is not None and owner["kind"] == self.kind.kind:
             key = ObjectKey(key_of(pod).namespace, owner["name"])
             self._seen(key, pod, gone=new is None or bool(new["metadata"].get("deletionTimestamp")))
             self.queue.add(key)
         elif new is not None and owner is None:
-            for replica_set in self.context.all(kinds.REPLICA_SET, key_of(pod).namespace):
-                if selectors.from_object(replica_set["spec"]["selector"]).matches(pod["metadata"].get("labels")):
+            for replica_set in self.context.all(self.kind, key_of(pod).namespace):
+                if selector_of(replica_set).matches(pod["metadata"].get("labels")):
                     self.queue.add(key_of(replica_set))
 
     def _seen(self, key: ObjectKey, pod: Object, *, gone: bool) -> None:
@@ -54,7 +60,7 @@ class ReplicaSets(KeyController):
 
     async def reconcile(self, key: ObjectKey) -> None:
         """Create or delete pods until the number is right, and say so in the status."""
-        replica_set = self.context.get(kinds.REPLICA_SET, key)
+        replica_set = self.context.get(self.kind, key)
         if replica_set is None:
             self._expected.pop(key, None)
             return
@@ -71,7 +77,7 @@ class ReplicaSets(KeyController):
 
     async def _claimed(self, replica_set: Object) -> list[Object]:
         """Pods that are ours; those that match and belong to nobody are adopted, those that no longer match let go."""
-        selector = selectors.from_object(replica_set["spec"]["selector"])
+        selector = selector_of(replica_set)
         uid = replica_set["metadata"]["uid"]
         mine = []
         for pod in self.context.all(kinds.POD, key_of(replica_set).namespace):
@@ -84,7 +90,7 @@ class ReplicaSets(KeyController):
             elif (
                 owner is None and fits and ranks.is_active(pod) and not replica_set["metadata"].get("deletionTimestamp")
             ):
-                await self._set_owner(pod, owner_reference(kinds.REPLICA_SET, replica_set))
+                await self._set_owner(pod, owner_reference(self.kind, replica_set))
                 mine.append(pod)
         return mine
 
@@ -115,7 +121,7 @@ class ReplicaSets(KeyController):
             what, reason = ("creating", "FailedCreate") if missing > 0 else ("deleting", "FailedDelete")
             if is_terminating(error):
                 return None
-            about = with_kind(kinds.REPLICA_SET, replica_set)
+            about = with_kind(self.kind, replica_set)
             self._recorder.event(about, "Warning", reason, f"Error {what}: {error.message}")
             return error
         return None
@@ -125,7 +131,7 @@ class ReplicaSets(KeyController):
         namespace, owner = key_of(replica_set).namespace, controller_of(replica_set)
         family = {replica_set["metadata"]["uid"]}
         if owner is not None:
-            siblings = self.context.all(kinds.REPLICA_SET, namespace)
+            siblings = self.context.all(self.kind, namespace)
             family |= {s["metadata"]["uid"] for s in siblings if (o := controller_of(s)) and o["uid"] == owner["uid"]}
         pods = self.context.all(kinds.POD, namespace)
         related = [p for p in pods if (o := controller_of(p)) and o["uid"] in family]
@@ -139,13 +145,11 @@ class ReplicaSets(KeyController):
         meta |= {
             "generateName": f"{replica_set['metadata']['name']}-",
             "namespace": key_of(replica_set).namespace,
-            "ownerReferences": [owner_reference(kinds.REPLICA_SET, replica_set)],
+            "ownerReferences": [owner_reference(self.kind, replica_set)],
         }
         pod = await self.context.api.create(kinds.POD, {"metadata": meta, "spec": template["spec"]})
         name = pod["metadata"]["name"]
-        self._recorder.event(
-            with_kind(kinds.REPLICA_SET, replica_set), "Normal", "SuccessfulCreate", f"Created pod: {name}"
-        )
+        self._recorder.event(with_kind(self.kind, replica_set), "Normal", "SuccessfulCreate", f"Created pod: {name}")
         return pod
 
     async def _delete(self, replica_set: Object, pod: Object, expected: set[str]) -> None:
@@ -157,7 +161,7 @@ class ReplicaSets(KeyController):
             if error.code not in (404, 409):  # gone, or another pod of that name
                 raise
             return
-        about = with_kind(kinds.REPLICA_SET, replica_set)
+        about = with_kind(self.kind, replica_set)
         self._recorder.event(about, "Normal", "SuccessfulDelete", f"Deleted pod: {key.name}")
 
     async def _update_status(
@@ -167,18 +171,34 @@ class ReplicaSets(KeyController):
         until = [u for p in active if (u := ranks.available_in_s(p, seconds, self.context.clock())) is not None]
         if waiting := [u for u in until if u > 0]:
             self.queue.add_after(key_of(replica_set), min(waiting))
-        new = status_of(replica_set, active, terminating=terminating, available=len(until) - len(waiting))
+        new = status_of(replica_set, active, available=len(until) - len(waiting))
+        if self.kind is kinds.REPLICA_SET:
+            new["terminatingReplicas"] = terminating
         new["conditions"] = _conditions(replica_set, len(active), failure, self.context.now())
         if not new["conditions"]:
             del new["conditions"]
         if new != replica_set.get("status"):
             with suppress_gone():
                 body = {**replica_set, "status": new}
-                await self.context.api.update(kinds.REPLICA_SET, body, subresource="status")
+                await self.context.api.update(self.kind, body, subresource="status")
 
 
-def status_of(replica_set: Object, active: list[Object], *, terminating: int, available: int) -> Object:
-    """The counts of a ReplicaSet. Pure."""
+class ReplicationControllers(ReplicaSets):
+    """Keys are ReplicationControllers."""
+
+    kind = kinds.REPLICATION_CONTROLLER
+    component = "replication-controller"
+
+
+def selector_of(replica_set: Object) -> selectors.LabelSelector:
+    """What a ReplicaSet or ReplicationController selects pods by; the latter says it as plain labels. Pure."""
+    selector = replica_set["spec"]["selector"]
+    is_plain = all(isinstance(value, str) for value in selector.values())
+    return (selectors.from_labels if is_plain else selectors.from_object)(selector)
+
+
+def status_of(replica_set: Object, active: list[Object], *, available: int) -> Object:
+    """The counts that both kinds have. Pure."""
     labels = (replica_set["spec"]["template"].get("metadata") or {}).get("labels") or {}
     counts = {
         "fullyLabeledReplicas": sum(labels.items() <= (p["metadata"].get("labels") or {}).items() for p in active),
@@ -187,7 +207,7 @@ def status_of(replica_set: Object, active: list[Object], *, terminating: int, av
         "observedGeneration": replica_set["metadata"].get("generation", 0),
     }
     given = {name: number for name, number in counts.items() if number}
-    return {"replicas": len(active), **given, "terminatingReplicas": terminating}
+    return {"replicas": len(active), **given}
 
 
 def _conditions(replica_set: Object, active: int, failure: ApiError | None, now: str) -> list[Object]:

@@ -132,7 +132,19 @@ def round_resource_list(resources: dict[str, Any]) -> None:
             resources[name] = str(quantities.Quantity(rounded, amount.format))
 
 
+def replication_controller(obj: Object) -> None:
+    """Labels and selector are those of the template."""
+    spec = obj.setdefault("spec", {})
+    labels = ((spec.get("template") or {}).get("metadata") or {}).get("labels")
+    if labels and not spec.get("selector"):
+        spec["selector"] = dict(labels)
+    metadata = obj.setdefault("metadata", {})
+    if labels and not metadata.get("labels"):
+        metadata["labels"] = dict(labels)
+
+
 RULES = {
+    "core/v1.ReplicationController": replication_controller,
     "core/v1.Service": service,
     "core/v1.EndpointSubset": endpoint_subset,
     "core/v1.Namespace": namespace,

@@ -1,4 +1,4 @@
-"""Deployments, ReplicaSets, and the Scale of either."""
+"""Deployments, ReplicaSets, ReplicationControllers, and the Scale of either."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from labctl.api.tables.columns import (
     age_of,
     containers,
     label_selector,
+    labels,
     name_of,
 )
 
@@ -44,6 +45,11 @@ def _replica_set(replica_set: Object, now_s: float) -> list[Any]:
         *containers(spec["template"]["spec"]),
         label_selector(spec.get("selector")),
     ]
+
+
+def _replication_controller(controller: Object, now_s: float) -> list[Any]:
+    selector = labels(controller["spec"].get("selector"))
+    return [*_replica_set({**controller, "spec": {**controller["spec"], "selector": None}}, now_s)[:-1], selector]
 
 
 def _scale(scale: Object, now_s: float) -> list[Any]:
@@ -75,6 +81,7 @@ REPLICA_SETS = Printer(
     ),
     _replica_set,
 )
+REPLICATION_CONTROLLERS = Printer(REPLICA_SETS.columns, _replication_controller)
 SCALES = Printer(
     (
         Column("Name", NAME.description),

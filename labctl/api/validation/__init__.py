@@ -26,6 +26,7 @@ _CREATE: dict[Kind, Check] = {
     kinds.POD: pods.validate,
     kinds.DEPLOYMENT: workloads.validate_deployment,
     kinds.REPLICA_SET: workloads.validate_replica_set,
+    kinds.REPLICATION_CONTROLLER: workloads.validate_replication_controller,
     kinds.CONFIG_MAP: simple.validate_data,
     kinds.SECRET: simple.validate_data,
     kinds.NETWORK_POLICY: policies.validate,
@@ -45,6 +46,7 @@ _UPDATE: dict[Kind, UpdateCheck] = {
 _STATUS: dict[Kind, UpdateCheck] = {
     kinds.DEPLOYMENT: workloads.validate_status_update,
     kinds.REPLICA_SET: workloads.validate_status_update,
+    kinds.REPLICATION_CONTROLLER: workloads.validate_status_update,
 }
 _EPHEMERAL = "ephemeralcontainers"
 # Kinds whose objects are looked at before the change is; it shows in the order of causes.

@@ -1,4 +1,4 @@
-"""Deployments and ReplicaSets: pkg/apis/apps/validation."""
+"""Deployments, ReplicaSets, ReplicationControllers: pkg/apis/{apps,core}/validation."""
 
 from __future__ import annotations
 
@@ -34,6 +34,25 @@ def validate_replica_set(replica_set: Object) -> list[Cause]:
     """A ReplicaSet."""
     spec = replica_set["spec"]
     return _replicas(spec) + _selector("spec.selector", spec.get("selector")) + _template(spec)
+
+
+def validate_replication_controller(controller: Object) -> list[Cause]:
+    """A ReplicationController: its selector is plain labels and may change."""
+    spec = controller["spec"]
+    causes = []
+    if spec.get("minReadySeconds", 0) < 0:
+        causes.append(invalid("spec.minReadySeconds", spec["minReadySeconds"], "must be greater than or equal to 0"))
+    if not spec.get("selector"):
+        causes.append(required("spec.selector"))
+    causes += _replicas(spec)
+    if spec.get("template") is None:
+        return [*causes, required("spec.template")]
+    selector = {"matchLabels": spec["selector"]} if spec.get("selector") else None
+    causes += _template({**spec, "selector": selector})
+    if spec["template"].get("spec", {}).get("activeDeadlineSeconds") is not None:
+        detail = "activeDeadlineSeconds in ReplicationController is not Supported"
+        causes.append(forbidden("spec.template.spec.activeDeadlineSeconds", detail))
+    return causes
 
 
 def validate_update(new: Object, old: Object) -> list[Cause]:
