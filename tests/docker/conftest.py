@@ -69,6 +69,7 @@ def outside(lab: Lab) -> Iterator[str]:
         lab.docker("inspect", "-f", "{{.Config.Image}}", lab.node("node-1")),
     )
     network = f"labctl-{lab.name}-lan"
-    lab.docker("run", "-d", "--rm", "--name", name, "--network", network, image.out.strip(), "sleep", "600")
+    container = ("--rm", "--cap-add", "NET_ADMIN", "--name", name, "--network", network, image.out.strip())
+    lab.docker("run", "-d", *container, "sleep", "600")
     yield name
     lab.docker("rm", "-f", name)

@@ -19,14 +19,17 @@ POLICIES = {
     "internal": {"internalTrafficPolicy": "Local"},
     "both": {"externalTrafficPolicy": "Local", "internalTrafficPolicy": "Local"},
 }
-# Policies -> ClusterIP from a pod and from the node; NodePort from a pod, the node, and a host outside. The pod and the
-# node are node-1, one endpoint (L) is there and one (R) is not; m: the endpoint sees the node instead of the client.
+# Policies -> ClusterIP from a pod and from the node; NodePort and then an externalIP from a pod, the node, and a host outside;
+# the load balancer from the lab's own host. The pod and the node are node-1, one endpoint (L) is there and one (R) is not;
+# m: the endpoint sees somebody else than the client.
 EXPECTED = """
-cluster:  LR  LRm  LRm LRm LRm
-external: LR  LRm  LR  LRm L
-internal: L   Lm   LRm LRm LRm
-both:     L   Lm   LR  LRm L
+cluster:  LR LRm  LRm LRm LRm  LRm LRm LRm  LR
+external: LR LRm  LR  LRm L    LR  LRm L    LR
+internal: L  Lm   LRm LRm LRm  LRm LRm LRm  LR
+both:     L  Lm   LR  LRm L    LR  LRm L    LR
 """
+FIRST_PORT = 18471
+"""Of the host's, for load balancers."""
 
 
 def on_node(lab: Lab, node: str, *command: str) -> str:
@@ -58,7 +61,9 @@ def run(ns: Lab, *names: str) -> None:
 def asked(ns: Lab, source: str, target: str, *, outside: str) -> tuple[set[str], str]:
     """Which pods answer at a target, and whom the last one saw; nothing as long as one request fails."""
     script = f"for i in $(seq 14); do curl -sS -f -m 2 {target}/hostname || exit; echo; done; curl -sS -m 2 {target}/clientip"
-    if source == "node":
+    if source == "host":
+        out = ns.run("sh", "-c", script).out
+    elif source == "node":
         out = on_node(ns, "node-1", "sh", "-c", script)
     elif source == "outside":
         out = ns.docker("exec", outside, "sh", "-c", script, check=False).out
@@ -66,6 +71,16 @@ def asked(ns: Lab, source: str, target: str, *, outside: str) -> tuple[set[str],
         out = ns.exec(f"pod/{source}", "sh", "-c", script, check=False).out
     *names, seen = out.split() or [""]
     return set(names), seen.rpartition(":")[0]
+
+
+def flows(ns: Lab, policies: str, client: str, node: str) -> list[tuple[str, str]]:
+    """Source and target of every column of the table."""
+    spec = ns.json("get", "svc", policies, "-n", ns.namespace)["spec"]
+    port = spec["ports"][0]
+    outer = (f"{node}:{port['nodePort']}", f"{spec['externalIPs'][0]}:{port['port']}")
+    inner = f"{spec['clusterIP']}:{port['port']}"
+    beyond = [(source, target) for target in outer for source in (client, "node", "outside")]
+    return [(client, inner), ("node", inner), *beyond, ("host", f"localhost:{port['port']}")]
 
 
 def test_packets(ns: Lab, mode: str, outside: str) -> None:
@@ -76,14 +91,14 @@ def test_packets(ns: Lab, mode: str, outside: str) -> None:
         "outside": ns.docker("exec", outside, "hostname", "-i").out.strip(),
     }
     node = address(ns, "node-1")
-    for policies, spec in POLICIES.items():
-        ns.apply(service(policies, {"port": 80}, app="web", type="NodePort", **spec))
+    ns.docker("exec", outside, "ip", "route", "replace", "203.0.113.0/24", "via", node)
+    for number, (policies, spec) in enumerate(POLICIES.items()):
+        port = {"port": FIRST_PORT + number, "targetPort": 80}
+        exposed = {"type": "LoadBalancer", "externalIPs": [f"203.0.113.{100 + number}"]}
+        ns.apply(service(policies, port, app="web", **exposed, **spec))
     for line in EXPECTED.strip().splitlines():
         policies, cells = line.split(":")
-        spec = ns.json("get", "svc", policies, "-n", ns.namespace)["spec"]
-        inner, outer = spec["clusterIP"], f"{node}:{spec['ports'][0]['nodePort']}"
-        runs = [(client, inner), ("node", inner), (client, outer), ("node", outer), ("outside", outer)]
-        for (source, target), wanted in zip(runs, cells.split(), strict=True):
+        for (source, target), wanted in zip(flows(ns, policies, client, node), cells.split(), strict=True):
             expected = {web["node-1" if letter == "L" else "node-2"] for letter in wanted.removesuffix("m")}
 
             flow = f"{policies}: {source} to {target}"
