@@ -15,7 +15,7 @@ ENVIRONMENT = {"PATH": os.environ["PATH"]}
 
 
 def played(step: Step, folder: Path) -> player.Outcome:
-    return player.perform(step, folder=folder, environment=ENVIRONMENT)
+    return player.perform(step, folder=folder, environment=ENVIRONMENT, pause=lambda _: None)
 
 
 def test_a_step_passes_when_the_whole_output_matches(tmp_path: Path) -> None:

@@ -130,14 +130,16 @@ def _play(lesson: Lesson, folder: Path, environment: Mapping[str, str], write: C
     return Summary(passed, failed)
 
 
-def perform(step: Step, *, folder: Path, environment: Mapping[str, str]) -> Outcome:
+def perform(
+    step: Step, *, folder: Path, environment: Mapping[str, str], pause: Callable[[float], None] = time.sleep
+) -> Outcome:
     """Run a step, again and again for `within` seconds until it answers as expected."""
     deadline = time.monotonic() + step.within
     while True:
         outcome = _once(step, folder, environment)
         if not outcome.problem or time.monotonic() > deadline:
             return outcome
-        time.sleep(_PAUSE_S)
+        pause(_PAUSE_S)
 
 
 def _once(step: Step, folder: Path, environment: Mapping[str, str]) -> Outcome:
