@@ -41,7 +41,8 @@ _OPTIONS = (
     ),
     (
         "streams",
-        "exec, attach, port-forward and logs over WebSocket and SPDY/3.1; HTTP proxies of pods, services and nodes",
+        "exec, attach, port-forward and logs over WebSocket and SPDY/3.1; watches over WebSocket; "
+        "HTTP proxies of pods, services and nodes",
     ),
     ("users", "bearer tokens (administrator, nodes, ServiceAccounts), RBAC, impersonation"),
 )

@@ -18,7 +18,7 @@ from labctl.api import status
 from labctl.apiserver import answers, authorization, documents, handlers, impersonation, requests
 from labctl.apiserver.context import Context
 from labctl.apiserver.options import User
-from labctl.apiserver.streams import logs, spdy_requests, websockets
+from labctl.apiserver.streams import logs, spdy_requests, websocket_protocols, websockets
 
 _LOG = logging.getLogger(__name__)
 
@@ -59,9 +59,10 @@ def _http(context: Context) -> Callable[[Request], Awaitable[Response]]:
     return endpoint
 
 
-def _user(context: Context, headers: Headers) -> User:
-    """Whoever asks, or is acted as. Raises ApiError 400, 401, 403."""
-    user = context.authenticator.user(headers.get("authorization", ""))
+def _user(context: Context, headers: Headers, token: str = "") -> User:
+    """Whoever asks, or is acted as; `token` is for clients that cannot send headers. Raises ApiError 400, 401, 403."""
+    authorization_header = headers.get("authorization", "") or (f"Bearer {token}" if token else "")
+    user = context.authenticator.user(authorization_header)
     return impersonation.acting(context.registry.store, user, headers)
 
 
@@ -86,7 +87,8 @@ async def _dispatch(context: Context, request: Request, user: User) -> Response:
 def _websocket(context: Context) -> Callable[[WebSocket], Awaitable[None]]:
     async def endpoint(websocket: WebSocket) -> None:
         try:
-            user = _user(context, websocket.headers)
+            token = websocket_protocols.bearer_token(websocket.scope.get("subprotocols", ()))
+            user = _user(context, websocket.headers, token)
             path = requests.parse_path(websocket.url.path)
             if path is None:
                 raise status.ApiError(404, "NotFound", "the server could not find the requested resource", {})

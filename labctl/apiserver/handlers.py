@@ -81,7 +81,11 @@ def _not_allowed() -> status.ApiError:
 
 
 def _include(request: Request) -> tables.IncludeObject:
-    return cast(tables.IncludeObject, request.query_params.get("includeObject") or "Metadata")
+    return _included(request.query_params)
+
+
+def _included(query: Mapping[str, str]) -> tables.IncludeObject:
+    return cast(tables.IncludeObject, query.get("includeObject") or "Metadata")
 
 
 def _read_warnings(kind: Kind) -> list[str]:
@@ -115,15 +119,28 @@ def _list(context: Context, request: Request, path: ResourcePath) -> Response:
     return answers.answer(shown, warnings=_read_warnings(path.kind), accept_encoding=encoding)
 
 
-def _watch(context: Context, request: Request, path: ResourcePath) -> Response:
-    options = requests.watch_options(request.query_params)
+def watch_lines(
+    context: Context, user: User, path: ResourcePath, query: Mapping[str, str], accept: str
+) -> AsyncIterator[bytes]:
+    """The events of a watch that comes as a WebSocket. Raises ApiError 400, 403 before the first one."""
+    if verb_of("GET", path, query) != "watch":
+        raise status.bad_request(f"{path.kind.resource} is not a WebSocket unless it is watched")
+    asked = authorization.Attributes("watch", path.kind.group, path.kind.resource, "", path.namespace, path.name)
+    authorization.check(context.registry.store, user, asked)
+    return _watch_lines(context, path, query, accept)
+
+
+def _watch_lines(context: Context, path: ResourcePath, query: Mapping[str, str], accept: str) -> AsyncIterator[bytes]:
+    options = requests.watch_options(query)
     if version := options.selection.resource_version:
         parse_revision(version)
     options.selection.field_selector.check(path.kind)
-    accept = requests.parse_accept(request.headers.get("accept", ""))
-    include = _include(request)
+    return _lines(context, path, options, requests.parse_accept(accept), _included(query))
+
+
+def _watch(context: Context, request: Request, path: ResourcePath) -> Response:
     response = StreamingResponse(
-        _lines(context, path, options, accept, include),
+        _watch_lines(context, path, request.query_params, request.headers.get("accept", "")),
         media_type="application/json",
         headers={"Cache-Control": "no-cache, private"},
     )

@@ -19,15 +19,25 @@ from labctl.apiserver.streams import targets
 
 async def respond(context: Context, request: Request, user: User, path: ResourcePath) -> Response:
     """The log of one container. Raises ApiError 400, 403, 404 before anything is sent."""
+    chunks = await begin(context, request.query_params, user, path)
+    if chunks is None:
+        return Response(status_code=204)
+    return StreamingResponse(chunks, media_type="text/plain")
+
+
+async def begin(
+    context: Context, query: Mapping[str, str], user: User, path: ResourcePath
+) -> AsyncIterator[bytes] | None:
+    """The log in chunks; None when nothing was ever written and there is no node to ask. Raises ApiError 400, 403, 404."""
     pod = targets.pod_of(context, user, path, "get")
-    container = targets.container_of(pod, request.query_params.get("container", ""))
-    options = log_options(request.query_params, container, now_s=context.registry.clock())
+    container = targets.container_of(pod, query.get("container", ""))
+    options = log_options(query, container, now_s=context.registry.clock())
     if not pod["spec"].get("nodeName"):
-        return Response(status_code=204)  # nothing was ever written, and there is no node to ask
+        return None
     stream = targets.runtime_of(context, pod).logs(pod, options)
     # The first chunk is awaited here, so that an error is an answer and not a broken stream.
     first = await anext(stream, None)
-    return StreamingResponse(_body(first, stream), media_type="text/plain")
+    return _body(first, stream)
 
 
 async def _body(first: bytes | None, stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
