@@ -9,6 +9,7 @@ from labctl.api.kinds import Kind
 from labctl.api.objects import Object
 from labctl.api.times import format_time
 from labctl.apiserver import authorization
+from labctl.apiserver.authentication import ISSUER
 from labctl.apiserver.context import Context
 from labctl.apiserver.options import User
 
@@ -32,11 +33,14 @@ def _self_subject(context: Context, user: User, _: str, __: Object) -> Object:
 
 def _token(context: Context, _: User, __: str, data: Object) -> Object:
     spec = data.get("spec") or {}
+    token, wanted = str(spec.get("token") or ""), list(spec.get("audiences") or ()) or [ISSUER]
     try:
-        found = context.authenticator.user_of_token(str(spec.get("token") or ""))
-    except status.ApiError as error:
-        return _answered(context, kinds.TOKEN_REVIEW, spec, {"authenticated": False, "error": error.message})
-    return _answered(context, kinds.TOKEN_REVIEW, spec, {"authenticated": True, "user": found.to_json()})
+        found = context.authenticator.user_of_token(token, audiences=wanted)
+        audiences = [a for a in context.authenticator.audiences_of(token) if a in wanted]
+    except status.ApiError:
+        return _answered(context, kinds.TOKEN_REVIEW, spec, {"user": {}, "error": "invalid bearer token"})
+    result = {"authenticated": True, "user": found.to_json(), "audiences": audiences}
+    return _answered(context, kinds.TOKEN_REVIEW, spec, result)
 
 
 def _attributes(spec: Object) -> authorization.Attributes:

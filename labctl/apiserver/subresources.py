@@ -1,4 +1,4 @@
-"""Subresources with bodies of their own: scale, binding, token (eviction is a module of its own).
+"""Subresources with bodies of their own: scale and binding (eviction and token are modules of their own).
 
 Each is a pure conversion around an update of the parent object.
 """
@@ -11,7 +11,7 @@ from labctl.api import kinds, managed_fields, schema, selectors, status
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object, copy
 from labctl.api.times import format_time
-from labctl.apiserver import eviction, identity, ownership
+from labctl.apiserver import eviction, identity, ownership, tokens
 from labctl.apiserver.authentication import Authenticator
 from labctl.apiserver.options import WriteOptions
 from labctl.apiserver.registry import Registry
@@ -126,24 +126,5 @@ def bind(registry: Registry, _: Authenticator, namespace: str, name: str, bindin
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 
 
-def issue_token(registry: Registry, authenticator: Authenticator, namespace: str, name: str, request: Object) -> Object:
-    """POST serviceaccounts/NAME/token: a TokenRequest, answered."""
-    account = registry.get(kinds.SERVICE_ACCOUNT, namespace, name)
-    spec = request.get("spec") or {}
-    token, expires = authenticator.issue(
-        account,
-        audiences=list(spec.get("audiences") or ()),
-        seconds=spec.get("expirationSeconds") or 3600,
-        bound=spec.get("boundObjectRef"),
-    )
-    return {
-        "kind": "TokenRequest",
-        "apiVersion": "authentication.k8s.io/v1",
-        "metadata": {"name": name, "namespace": namespace, "creationTimestamp": format_time(registry.clock())},
-        "spec": spec,
-        "status": {"token": token, "expirationTimestamp": format_time(expires)},
-    }
-
-
-CREATORS: dict[str, Creator] = {"binding": bind, "eviction": eviction.evict, "token": issue_token}
+CREATORS: dict[str, Creator] = {"binding": bind, "eviction": eviction.evict, "token": tokens.issue}
 _SCALE = Kind("autoscaling", "v1", "Scale", "scales", "scale")
