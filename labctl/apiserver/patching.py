@@ -40,6 +40,8 @@ class Change:
         patched = apply_patch(self._kind, obj, self._patch, self._type)
         strategic = self._type == _STRATEGIC
         self.shown = go_text(self._patch) if strategic else orjson.dumps(dict(sorted(patched.items()))).decode()
+        if strategic and (reason := schema.convert_error(self._kind, patched)):
+            raise _invalid(self.shown, reason)
         if wrong := schema.kind_error(self._kind, patched):
             raise wrong
         return patched
@@ -50,6 +52,10 @@ def refused(error: status.ApiError, made_by: Change) -> status.ApiError:
     if error.code != 400 or _HANDLED not in error.message:
         return error
     why = error.message.partition(_HANDLED)[2].partition(": ")[2]
-    text = f"Invalid value: {orjson.dumps(made_by.shown).decode()}: {why}"
+    return _invalid(made_by.shown, why)
+
+
+def _invalid(shown: str, why: str) -> status.ApiError:
+    text = f"Invalid value: {orjson.dumps(shown).decode()}: {why}"
     causes = [{"reason": "FieldValueInvalid", "message": text, "field": "patch"}]
     return status.ApiError(422, "Invalid", f' "" is invalid: patch: {text}', {"causes": causes})

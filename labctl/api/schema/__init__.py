@@ -15,6 +15,7 @@ from labctl.api.schema.body import (
     plain,
     repeated_keys,
 )
+from labctl.api.schema.convert import convert_error
 from labctl.api.schema.decode import Decoded, decode, decode_type, kind_error, strict_error, zero
 from labctl.api.schema.types import (
     Field,
@@ -41,6 +42,7 @@ __all__ = [
     "StructSchema",
     "TypeRef",
     "UnknownType",
+    "convert_error",
     "decode",
     "decode_type",
     "duplicate_paths",

@@ -54,7 +54,7 @@ def _decode(schema: StructSchema, data: Object, kind: str, version: str) -> Deco
     try:
         obj = decoder.struct(schema, data)
         decoder.finish()
-    except _DecodeError as error:
+    except DecodeError as error:
         raise status.bad_request(f'{kind} in version "{version}" cannot be handled as a {kind}: {error}') from None
     return Decoded(obj, decoder.strict_errors)
 
@@ -67,8 +67,16 @@ def strict_error(kind: Kind, errors: list[str]) -> status.ApiError:
     )
 
 
-class _DecodeError(Exception):
+class DecodeError(Exception):
     """The data cannot be decoded; the message is the Go decoder's."""
+
+
+def read_alone(type_: TypeRef, value: Any) -> Any:
+    """Decode a value that stands for itself, outside of any struct. Raises DecodeError."""
+    decoder = _Decoder()
+    found = decoder.value(type_, value)
+    decoder.finish()
+    return found
 
 
 def quote(text: str) -> str:
@@ -89,7 +97,7 @@ class _Decoder:
     def finish(self) -> None:
         """Raise the first type error."""
         if self._error is not None:
-            raise _DecodeError(self._error)
+            raise DecodeError(self._error)
 
     def struct(self, schema: StructSchema, data: Any) -> Object:
         """Decode a JSON object into a struct."""
@@ -209,13 +217,13 @@ class _Decoder:
             try:
                 return quantities.canonical(text.strip())
             except quantities.QuantityError as error:
-                raise _DecodeError(str(error)) from None
+                raise DecodeError(str(error)) from None
         if not isinstance(value, str):
             return self._own_type(TypeRef("string", "string"), value)
         try:
             return gotime.parse_time(value) if type_.shape == "Time" else gotime.parse_micro_time(value)
         except ValueError as error:
-            raise _DecodeError(str(error)) from None
+            raise DecodeError(str(error)) from None
 
     def _own_type(self, type_: TypeRef, value: Any) -> Any:
         before, self._error = self._error, None
