@@ -63,7 +63,7 @@ def of_object(kind: Kind, obj: Object, accept: Accept, *, now_s: float, include:
     shown = conversion.from_storage(kind, obj)
     if accept.form == "table":
         meta = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}
-        return tables.render(kind, [shown], now_s=now_s, include_object=include, metadata=meta)
+        return tables.render(kind, [shown], now_s=now_s, include_object=include, metadata=meta, version=accept.version)
     return partial(shown) if accept.form == "metadata" else shown
 
 
@@ -71,7 +71,8 @@ def of_list(kind: Kind, page: Page, accept: Accept, *, now_s: float, include: ta
     """A list in the form asked for."""
     shown = [conversion.from_storage(kind, o) for o in page.items]
     if accept.form == "table":
-        return tables.render(kind, shown, now_s=now_s, include_object=include, metadata=page.metadata())
+        meta = page.metadata()
+        return tables.render(kind, shown, now_s=now_s, include_object=include, metadata=meta, version=accept.version)
     if accept.form == "metadata":
         items = [partial(o) for o in shown]
         return {

@@ -192,6 +192,7 @@ def _line(
             include_object=include,
             metadata={"resourceVersion": event.object["metadata"]["resourceVersion"]},
             with_columns=first,
+            version=accept.version,
         )
     line = answers.json_bytes({"type": event.type, "object": obj})
     if shared is not None and seen.change is not None:
@@ -280,6 +281,7 @@ async def _write(context: Context, request: Request, user: User, path: ResourceP
         raise wrong
     data = _without_repeats(body_kind, data, repeated, options)
     if creator is not None or kind in reviews.REVIEWS:
+        requests.parse_accept(request.headers.get("accept", ""), has_forms=False)
         return _answered(context, user, path, schema.decode(body_kind, data).object)
     if verb == "create":
         obj = registry.create(kind, path.namespace, data, options)
@@ -336,7 +338,7 @@ def _check_media_type(request: Request, verb: str) -> None:
 
 
 def _without_repeats(kind: Kind, data: Object, repeated: list[str], options: Any) -> Object:
-    errors = [f'duplicate field "{p}"' for p in repeated]
+    errors = schema.decode(kind, data).strict_errors if repeated else []
     if errors and options.field_validation == "Strict":
         raise schema.strict_error(kind, errors)
     if options.field_validation == "Warn":

@@ -149,26 +149,41 @@ Form = Literal["object", "table", "metadata"]
 
 @dataclass(frozen=True, slots=True)
 class Accept:
-    """What form of answer a client takes."""
+    """What form of answer a client takes; `version` is that of meta.k8s.io for Tables."""
 
     form: Form = "object"
     yaml: bool = False
+    version: str = "v1"
 
 
-def parse_accept(header: str) -> Accept:
-    """The first form in an Accept header that we have."""
+_TABLE_VERSIONS = ("v1", "v1beta1")
+_PLAIN = ("application/json", "*/*", "application/*", "")
+_PROTOBUF = "application/vnd.kubernetes.protobuf"
+_TYPES = f"application/json, application/yaml, {_PROTOBUF}"
+
+
+def parse_accept(header: str, *, has_forms: bool = True) -> Accept:
+    """The first form in an Accept header that we have; `has_forms` is false for what no Table can show.
+
+    Protobuf alone is answered with JSON, which every client that speaks it reads. Raises ApiError 406.
+    """
+    takes_protobuf = not header
     for part in header.split(","):
         media, *parameters = (p.strip() for p in part.split(";"))
         values = dict(p.partition("=")[::2] for p in parameters)
-        if media == "application/yaml":
+        asked, version = values.get("as", ""), values.get("v", "")
+        if media == "application/yaml" and not asked:
             return Accept(yaml=True)
-        if media not in ("application/json", "*/*", "application/*", ""):
+        takes_protobuf = takes_protobuf or (media == _PROTOBUF and (has_forms or not asked))
+        if media not in _PLAIN:
             continue
-        asked = values.get("as", "")
-        if asked == "Table" and values.get("v") == "v1":
-            return Accept("table")
-        if asked.startswith("PartialObjectMetadata"):
-            return Accept("metadata")
         if not asked:
             return Accept()
-    return Accept()
+        if has_forms and asked == "Table" and version in _TABLE_VERSIONS:
+            return Accept("table", version=version)
+        if has_forms and asked.startswith("PartialObjectMetadata"):
+            return Accept("metadata")
+    if takes_protobuf:
+        return Accept()
+    text = f"only the following media types are accepted: {_TYPES}"
+    raise status.ApiError(406, "NotAcceptable", text, {})

@@ -65,6 +65,8 @@ class GarbageCollector:
         self._present[uid] = item
         if after != before:
             self.queue.add(item)
+        elif old is not None and _owners(old) != _owners(new):  # it may block its owners no longer
+            self._wake(self._present[owner] for owner in after if owner in self._present)
         if new["metadata"].get("deletionTimestamp") and new["metadata"].get("finalizers"):
             self._wake((item, *self._dependents.get(uid, ())))
 
@@ -108,8 +110,10 @@ class GarbageCollector:
             await self._disown(item, obj, {o["uid"] for o in (*waiting, *dangling)})
             return
         kind, key = item
-        has_dependents = bool(self._dependents.get(obj["metadata"]["uid"]))
-        policy: Propagation = "Foreground" if waiting and has_dependents else _policy(obj)
+        dependents = [self.context.get(*d) for d in self._dependents.get(obj["metadata"]["uid"], ())]
+        policy: Propagation = "Foreground" if waiting and dependents else _policy(obj)
+        if waiting and any(d is not None and _waits(d) for d in dependents):
+            await self._unblock(item, obj)  # what waits for it may be what it waits for
         with suppress_gone():
             await self.context.api.delete(kind, key.namespace, key.name, propagation=policy, uid=obj["metadata"]["uid"])
 
@@ -152,6 +156,14 @@ class GarbageCollector:
         kept = [o for o in _owners(dependent) if o["uid"] not in uids]
         kind, key = item
         meta = {"ownerReferences": kept or None, "uid": dependent["metadata"]["uid"]}
+        with suppress_gone():
+            await self.context.api.patch(kind, key.namespace, key.name, {"metadata": meta})
+
+    async def _unblock(self, item: Item, dependent: Object) -> None:
+        """Let owners go before this dependent."""
+        owners = [{**o, "blockOwnerDeletion": False} if o.get("blockOwnerDeletion") else o for o in _owners(dependent)]
+        kind, key = item
+        meta = {"ownerReferences": owners, "uid": dependent["metadata"]["uid"]}
         with suppress_gone():
             await self.context.api.patch(kind, key.namespace, key.name, {"metadata": meta})
 

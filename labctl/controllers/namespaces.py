@@ -50,7 +50,7 @@ class Namespaces(KeyController):
             return
         pods = await self._empty(kinds.POD, key.name)
         left = [] if pods else [obj for kind in _contents() for obj in await self._empty(kind, key.name)]
-        await self._tell(namespace, left)
+        await self._tell(namespace, pods or left)
         if pods or left:
             self.queue.add_after(key, _AGAIN_S)
             return

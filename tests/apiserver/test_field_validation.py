@@ -44,6 +44,14 @@ async def test_strict_refuses_a_field_that_comes_twice(api: Client) -> None:
     )
 
 
+async def test_strict_names_all_that_is_wrong_in_the_order_of_the_body(api: Client) -> None:
+    body = b'{"metadata":{"name":"a"},"dada":{},"data":{"x":"1"},"data":{}}'
+    answer = await api.post(MAPS, body, fieldValidation="Strict")
+    assert answer.message.endswith('strict decoding error: unknown field "dada", duplicate field "data"')
+    warned = await api.post(MAPS, body)
+    assert warned.warnings == ['unknown field "dada"', 'duplicate field "data"']
+
+
 @pytest.mark.parametrize(
     ("kind", "patch"),
     [

@@ -74,6 +74,22 @@ async def test_orphans_lose_their_owner_and_stay(cluster: World) -> None:
     assert "ownerReferences" not in (await cluster.get(kinds.POD, "child"))["metadata"]
 
 
+async def test_a_circle_of_owners_goes_as_a_whole(cluster: World) -> None:
+    made = [await cluster.create(kinds.POD, pod(f"p{n}")) for n in range(3)]
+    for one, other in zip(made, (made[2], *made[:2]), strict=True):
+        meta = other["metadata"]
+        owner = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "name": meta["name"],
+            "uid": meta["uid"],
+            "blockOwnerDeletion": True,
+        }
+        await cluster.patch(kinds.POD, one["metadata"]["name"], {"metadata": {"ownerReferences": [owner]}})
+    await cluster.delete(kinds.POD, "p0", propagation="Foreground")
+    assert await cluster.names(kinds.POD) == []
+
+
 async def test_in_the_foreground_the_owner_waits_for_those_that_block_it(cluster: World) -> None:
     owner = await cluster.create(kinds.REPLICA_SET, replica_set())
     await cluster.create(kinds.POD, owned_by(owner, nodeName="node-1"))

@@ -47,6 +47,8 @@ async def test_pods_end_before_anything_else_is_deleted(cluster: World) -> None:
     await cluster.delete(kinds.NAMESPACE, "shop")
     going = await cluster.get(kinds.NAMESPACE, "shop")
     assert going["status"]["phase"] == "Terminating"
+    said = {c["type"]: c["message"] for c in going["status"]["conditions"] if c["status"] == "True"}
+    assert said == {"NamespaceContentRemaining": "Some resources are remaining: pods. has 1 resource instances"}
     assert (await cluster.get(kinds.POD, "web", "shop"))["metadata"]["deletionTimestamp"]
     assert "settings" in await cluster.names(kinds.CONFIG_MAP, "shop")
     await cluster.api.delete(kinds.POD, "shop", "web", grace_period_s=0)  # its kubelet says that it has ended

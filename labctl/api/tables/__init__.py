@@ -58,8 +58,12 @@ def render(
     include_object: IncludeObject = "Metadata",
     metadata: Object | None = None,
     with_columns: bool = True,
+    version: str = "v1",
 ) -> Object:
-    """A Table of the objects; `metadata` is the list's, `now_s` (Unix seconds) what ages are reckoned from."""
+    """A Table of the objects; `metadata` is the list's, `now_s` (Unix seconds) what ages are reckoned from.
+
+    `version` is the one of meta.k8s.io that is asked for.
+    """
     printer = _PRINTERS.get(kinds.storage_kind(kind), simple.FALLBACK)
     rows = []
     for obj in objects:
@@ -69,7 +73,7 @@ def render(
         if include_object == "Metadata":
             row["object"] = {
                 "kind": "PartialObjectMetadata",
-                "apiVersion": "meta.k8s.io/v1",
+                "apiVersion": f"meta.k8s.io/{version}",
                 "metadata": obj["metadata"],
             }
         elif include_object == "Object":
@@ -77,7 +81,7 @@ def render(
         rows.append(row)
     return {
         "kind": "Table",
-        "apiVersion": "meta.k8s.io/v1",
+        "apiVersion": f"meta.k8s.io/{version}",
         "metadata": metadata or {},
         "columnDefinitions": [c.definition() for c in printer.columns] if with_columns else None,
         "rows": rows,
