@@ -18,5 +18,5 @@ def test_a_connection_reserves_one_record(monkeypatch: pytest.MonkeyPatch) -> No
     loop = asyncio.new_event_loop()
     protocol = sslproto.SSLProtocol(loop, asyncio.Protocol(), ssl.create_default_context(), loop.create_future())
     assert len(protocol.get_buffer(1 << 20)) == tls.RECORD
-    protocol._get_app_transport().close()
+    protocol._app_transport.close()
     loop.close()
