@@ -127,6 +127,7 @@ _POD_SUBRESOURCES = (
     "status",
 )
 POD = _core("Pod", "pods", "po", categories=("all",), sub=_POD_SUBRESOURCES)
+POD_TEMPLATE = _core("PodTemplate", "podtemplates")
 REPLICATION_CONTROLLER = _core(
     "ReplicationController", "replicationcontrollers", "rc", categories=("all",), sub=("scale", "status")
 )
@@ -276,6 +277,7 @@ KINDS: tuple[Kind, ...] = (
     PERSISTENT_VOLUME_CLAIM,
     PERSISTENT_VOLUME,
     POD,
+    POD_TEMPLATE,
     REPLICATION_CONTROLLER,
     RESOURCE_QUOTA,
     SECRET,

@@ -20,7 +20,7 @@ _ORPHANS = (kinds.REPLICATION_CONTROLLER,)
 _RETURNS_DELETED = (kinds.POD, kinds.SERVICE, kinds.SERVICE_ACCOUNT, kinds.RESOURCE_QUOTA, kinds.NAMESPACE)
 
 # What counts as a change of generation: the spec, or for kinds without one everything but metadata.
-_COUNTED_WITHOUT_SPEC = (kinds.ENDPOINT_SLICE, kinds.PRIORITY_CLASS)
+_COUNTED_WITHOUT_SPEC = (kinds.ENDPOINT_SLICE, kinds.PRIORITY_CLASS, kinds.POD_TEMPLATE)
 _COUNTED = (
     kinds.POD,
     kinds.DEPLOYMENT,

@@ -16,6 +16,7 @@ _COUNTED = {
     kinds.DEPLOYMENT,
     kinds.REPLICA_SET,
     kinds.REPLICATION_CONTROLLER,
+    kinds.POD_TEMPLATE,
     kinds.NETWORK_POLICY,
     kinds.INGRESS,
     kinds.INGRESS_CLASS,

@@ -31,6 +31,7 @@ _PRINTERS: dict[Kind, Printer] = {
     kinds.IP_ADDRESS: network.IP_ADDRESSES,
     kinds.DEPLOYMENT: workloads.DEPLOYMENTS,
     kinds.REPLICA_SET: workloads.REPLICA_SETS,
+    kinds.POD_TEMPLATE: workloads.POD_TEMPLATES,
     kinds.REPLICATION_CONTROLLER: workloads.REPLICATION_CONTROLLERS,
     kinds.SCALE: workloads.SCALES,
     kinds.NODE: cluster.NODES,

@@ -52,6 +52,12 @@ def _replication_controller(controller: Object, now_s: float) -> list[Any]:
     return [*_replica_set({**controller, "spec": {**controller["spec"], "selector": None}}, now_s)[:-1], selector]
 
 
+def _pod_template(template: Object, _: float) -> list[Any]:
+    wanted = template["template"]
+    shown = labels((wanted.get("metadata") or {}).get("labels"))
+    return [name_of(template), *containers(wanted["spec"]), shown]
+
+
 def _scale(scale: Object, now_s: float) -> list[Any]:
     wanted, present = (scale.get(part, {}).get("replicas", 0) for part in ("spec", "status"))
     return [name_of(scale), wanted, present, age_of(scale, now_s)]
@@ -82,6 +88,15 @@ REPLICA_SETS = Printer(
     _replica_set,
 )
 REPLICATION_CONTROLLERS = Printer(REPLICA_SETS.columns, _replication_controller)
+POD_TEMPLATES = Printer(
+    (
+        NAME,
+        Column("Containers", "Names of the containers of its pods."),
+        Column("Images", "Images of the containers of its pods."),
+        Column("Pod Labels", "Labels of its pods."),
+    ),
+    _pod_template,
+)
 SCALES = Printer(
     (
         Column("Name", NAME.description),

@@ -26,6 +26,7 @@ _CREATE: dict[Kind, Check] = {
     kinds.POD: pods.validate,
     kinds.DEPLOYMENT: workloads.validate_deployment,
     kinds.REPLICA_SET: workloads.validate_replica_set,
+    kinds.POD_TEMPLATE: workloads.validate_pod_template,
     kinds.REPLICATION_CONTROLLER: workloads.validate_replication_controller,
     kinds.CONFIG_MAP: simple.validate_data,
     kinds.SECRET: simple.validate_data,

@@ -55,6 +55,13 @@ def validate_replication_controller(controller: Object) -> list[Cause]:
     return causes
 
 
+def validate_pod_template(template: Object) -> list[Cause]:
+    """A PodTemplate, which nobody makes pods of."""
+    wanted = template.get("template") or {}
+    shown = (wanted.get("metadata") or {}).get("labels") or {}
+    return meta.labels("template.labels", shown) + pods.spec("template.spec", wanted.get("spec") or {})
+
+
 def validate_update(new: Object, old: Object) -> list[Cause]:
     """The selector of a workload never changes."""
     if new["spec"].get("selector") != old["spec"].get("selector"):
