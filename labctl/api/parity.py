@@ -21,7 +21,8 @@ cluster's recordings: `tests/golden` (kubectl, kube-proxy, single requests) and 
 _OPTIONS = (
     (
         "bodies",
-        "`application/json`, `application/yaml`, `application/vnd.kubernetes.protobuf`; answers are JSON, gzip from 128 KiB",
+        "`application/json`, `application/yaml`, `application/vnd.kubernetes.protobuf`; answers are JSON (indented "
+        "for curl and browsers, or as `pretty` says) or YAML, gzip from 128 KiB",
     ),
     (
         "patches",
@@ -53,7 +54,10 @@ _REFUSED = (
     ),
     ("CertificateSigningRequests, client certificates", "the group is not served; clients authenticate with tokens"),
     ("`kubectl top`", "`Metrics API not available`, as in a cluster without a metrics server"),
-    ("CBOR, protobuf answers", "415 for bodies; answers are JSON, which every client takes"),
+    (
+        "CBOR, protobuf answers",
+        "415 for bodies; answers are JSON or YAML: who takes protobuf takes JSON, too; 406 for other forms",
+    ),
     (
         "aggregation of ClusterRoles, checks against privilege escalation",
         "roles hold their rules themselves; whoever may write roles may write any",

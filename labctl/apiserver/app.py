@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from labctl.api import status
-from labctl.apiserver import answers, authorization, documents, handlers, impersonation, requests
+from labctl.apiserver import answers, authorization, documents, handlers, impersonation, negotiation, requests
 from labctl.apiserver.context import Context
 from labctl.apiserver.options import User
 from labctl.apiserver.streams import logs, spdy_requests, websocket_protocols, websockets
@@ -53,6 +53,7 @@ def _http(context: Context) -> Callable[[Request], Awaitable[Response]]:
         except Exception:
             _LOG.exception("%s %s", request.method, request.url.path)
             response = answers.failure(status.internal("labctl met an error of its own; its log tells more"))
+        response = negotiation.rewrite(request, response)
         response.headers["Audit-Id"] = str(uuid.uuid4())
         return response
 

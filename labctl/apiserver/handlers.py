@@ -54,6 +54,7 @@ async def handle(context: Context, request: Request, user: User, path: ResourceP
         raise status.method_not_allowed(path.kind, verb)
     if verb not in _verbs(path) or (not path.subresource and verb in _WRONG_PLACE[bool(path.name)]):
         raise _not_allowed()
+    requests.parse_accept(request.headers.get("accept", ""))  # refused before anything is done
     if verb == "get" and not path.subresource:
         return _get(context, request, path)
     if verb == "list":

@@ -156,34 +156,44 @@ class Accept:
     version: str = "v1"
 
 
-_TABLE_VERSIONS = ("v1", "v1beta1")
-_PLAIN = ("application/json", "*/*", "application/*", "")
-_PROTOBUF = "application/vnd.kubernetes.protobuf"
-_TYPES = f"application/json, application/yaml, {_PROTOBUF}"
+_FORM_VERSIONS = ("v1", "v1beta1")
+_MEDIA_TYPES = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
 
 
 def parse_accept(header: str, *, has_forms: bool = True) -> Accept:
-    """The first form in an Accept header that we have; `has_forms` is false for what no Table can show.
+    """The form a client likes best of those we have; `has_forms` is false for what no Table can show.
 
-    Protobuf alone is answered with JSON, which every client that speaks it reads. Raises ApiError 406.
+    Protobuf is answered with JSON, which every client that speaks it reads. Raises ApiError 406.
     """
-    takes_protobuf = not header
+    if not header:
+        return Accept()
+    for media, values in sorted(_clauses(header), key=_dislike):
+        if media not in (*_MEDIA_TYPES, "application/*", "*/*", ""):
+            continue
+        asked, version = values.get("as", ""), values.get("v", "")
+        is_yaml = media == "application/yaml"
+        if not asked:
+            return Accept(yaml=is_yaml)
+        if not has_forms or version not in _FORM_VERSIONS:
+            continue
+        if asked == "Table":
+            return Accept("table", is_yaml, version)
+        if asked in ("PartialObjectMetadata", "PartialObjectMetadataList"):
+            return Accept("metadata", is_yaml)
+    text = f"only the following media types are accepted: {', '.join(_MEDIA_TYPES)}"
+    raise status.ApiError(406, "NotAcceptable", text, {})
+
+
+def _clauses(header: str) -> list[tuple[str, dict[str, str]]]:
+    clauses = []
     for part in header.split(","):
         media, *parameters = (p.strip() for p in part.split(";"))
-        values = dict(p.partition("=")[::2] for p in parameters)
-        asked, version = values.get("as", ""), values.get("v", "")
-        if media == "application/yaml" and not asked:
-            return Accept(yaml=True)
-        takes_protobuf = takes_protobuf or (media == _PROTOBUF and (has_forms or not asked))
-        if media not in _PLAIN:
-            continue
-        if not asked:
-            return Accept()
-        if has_forms and asked == "Table" and version in _TABLE_VERSIONS:
-            return Accept("table", version=version)
-        if has_forms and asked.startswith("PartialObjectMetadata"):
-            return Accept("metadata")
-    if takes_protobuf:
-        return Accept()
-    text = f"only the following media types are accepted: {_TYPES}"
-    raise status.ApiError(406, "NotAcceptable", text, {})
+        clauses.append((media, dict(p.partition("=")[::2] for p in parameters)))
+    return clauses
+
+
+def _dislike(clause: tuple[str, dict[str, str]]) -> float:
+    try:
+        return -float(clause[1].get("q", "1"))
+    except ValueError:
+        return 0.0
