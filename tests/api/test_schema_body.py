@@ -25,6 +25,8 @@ def refusal(body: bytes, content_type: str = "application/json") -> str:
         (b"hello", "invalid character 'h' looking for beginning of value"),
         (b'{"a":1} x', "invalid character 'x' after top-level value"),
         (b'{"a":1,}', "invalid character '}' looking for beginning of object key string"),
+        (b'{"a":1,  }', "invalid character '}' looking for beginning of object key string"),
+        (b"[1, ]", "invalid character ']' looking for beginning of value"),
         (b"{a:1}", "invalid character 'a' looking for beginning of object key string"),
         (b'{"a" 1}', "invalid character '1' after object key"),
         (b'{"a":1 "b":2}', "invalid character '\"' after object key:value pair"),

@@ -222,6 +222,9 @@ def _go_message(error: json.JSONDecodeError) -> str:
         phase = _GO_PHASES.get(message, "looking for beginning of value")
     if message == "Invalid \\escape":
         position += 1
+    if message.startswith("Illegal trailing comma"):  # Python 3.13 points at the comma, Go at what follows
+        position += 1
+        position += len(error.doc[position:]) - len(error.doc[position:].lstrip())
     if position >= len(error.doc) or not error.doc[position:].strip():
         return "unexpected end of JSON input"
     letter = error.doc[position]
