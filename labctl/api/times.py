@@ -30,12 +30,17 @@ def now_micro(clock: Clock) -> str:
 
 def format_time(unix_s: float) -> str:
     """Unix seconds -> `2026-11-23T09:00:00Z`."""
-    return datetime.fromtimestamp(int(unix_s // 1), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return iso(datetime.fromtimestamp(int(unix_s // 1), UTC), "seconds")
 
 
 def format_micro_time(unix_s: float) -> str:
     """Unix seconds -> `2026-11-23T09:00:00.000000Z`."""
-    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return iso(datetime.fromtimestamp(unix_s, UTC), "microseconds")
+
+
+def iso(moment: datetime, precision: str) -> str:
+    """A moment in UTC with `Z`. strftime would leave out the zeros before a year, where there are some."""
+    return moment.replace(tzinfo=None).isoformat(timespec=precision) + "Z"
 
 
 def parse(text: str) -> datetime:

@@ -29,6 +29,7 @@ class PodState:
     ready: set[str] = field(default_factory=set)
     must_die: dict[str, str] = field(default_factory=dict)  # container -> probe that says so
     oom_killed: set[str] = field(default_factory=set)
+    heard: set[str] = field(default_factory=set)  # ids of runs whose log was asked for their last words
     failure: tuple[str, str] | None = None
     is_terminal: bool = False
     volumes_fresh_until: float = 0.0

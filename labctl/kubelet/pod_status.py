@@ -77,12 +77,13 @@ def _container_status(pod: Object, container: Object, facts: Facts, *, is_init: 
         previous = None
     state, last = _state(pod, container, facts, current, previous, is_init=is_init)
     is_running = "running" in state
-    is_done_init = is_init and not is_sidecar(container) and state.get("terminated", {}).get("exitCode") == 0
+    to_the_end = is_init and not is_sidecar(container)
+    is_ready = state.get("terminated", {}).get("exitCode") == 0 if to_the_end else is_running and name in facts.ready
     status: Object = {
         "name": name,
         "state": state,
         "lastState": {} if last is None else {"terminated": _terminated(last)},
-        "ready": is_done_init or (is_running and name in facts.ready),
+        "ready": is_ready,
         "restartCount": 0 if current is None else current.attempt,
         "image": container["image"] if current is None else current.image,
         "imageID": "" if current is None else current.image_id,

@@ -16,7 +16,7 @@ from labctl.api.status import ApiError
 from labctl.engine.errors import EngineError
 from labctl.engine.protocol import EngineEvent
 from labctl.errors import LabctlError
-from labctl.kubelet import instances, pod_status, termination
+from labctl.kubelet import admission, instances, last_words, pod_status, termination
 from labctl.kubelet.instances import Instance
 from labctl.kubelet.kit import Kit
 from labctl.kubelet.launch import CREATING, INITIALIZING, Gate, Launcher, SandboxError
@@ -184,6 +184,11 @@ class PodWorker:
         """Bring the pod forward; returns the seconds until something is due by itself."""
         state = self.state
         if (state.pod.get("status") or {}).get("phase") in ENDED or state.failure is not None:
+            return await self._sync_ended(probes)
+        if (refusal := admission.refusal(state.pod)) is not None:
+            reason, message = refusal
+            state.events.warning(reason, message)
+            state.failure = (reason, f"Pod was rejected: {message}")
             return await self._sync_ended(probes)
         if (left := self._deadline_s()) <= 0:
             state.failure = ("DeadlineExceeded", "Pod was active on the node longer than the specified deadline")
@@ -436,6 +441,7 @@ class PodWorker:
 
     async def _write_status(self) -> None:
         async with self._status_lock:
+            await last_words.complete(self.state)
             for _ in range(3):
                 pod, status = self.state.pod, self.state.status()
                 if status == pod.get("status"):

@@ -10,7 +10,7 @@ from labctl.api import quantities
 from labctl.api.objects import Object
 from labctl.config import LabConfig, NodeConfig
 from labctl.engine.protocol import ContainerSpec, ImageInfo, Mount
-from labctl.kubelet import naming
+from labctl.kubelet import admission, naming
 from labctl.kubelet.environment import ConfigError
 from labctl.kubelet.expansion import expand
 from labctl.kubelet.pod_status import qos_class
@@ -54,7 +54,6 @@ def sandbox_spec(
 ) -> ContainerSpec:
     """The container that owns the pod's addresses; `memory` are volumes it keeps mounted for the others."""
     spec, config = pod["spec"], place.config
-    sysctls = (spec.get("securityContext") or {}).get("sysctls") or ()
     common: dict[str, Any] = {
         "name": naming.container_name(pod, naming.SANDBOX, attempt),
         "image": config.lab_image,
@@ -78,7 +77,7 @@ def sandbox_spec(
         address6=addresses.ipv6,
         hostname=naming.hostname(pod),
         cap_add=("NET_ADMIN",),
-        sysctls={s["name"]: s["value"] for s in sysctls},
+        sysctls=admission.sysctls(pod),
         **common,
     )
 

@@ -63,3 +63,8 @@ def test_parse_refuses(text: str) -> None:
 @given(st.integers(0, 4_000_000_000))
 def test_round_trip(second: int) -> None:
     assert times.to_unix(times.format_time(second)) == second
+
+
+def test_years_have_four_digits() -> None:
+    assert times.format_time(-62135596798) == "0001-01-01T00:00:02Z"
+    assert times.format_micro_time(-62135596798) == "0001-01-01T00:00:02.000000Z"

@@ -181,7 +181,8 @@ def pod(name: str = "p", *, containers: list[Object] | None = None, **spec: Any)
 
 CONTAINER_FIELDS = (
     "image", "command", "args", "env", "envFrom", "ports", "volumeMounts", "livenessProbe", "readinessProbe",
-    "startupProbe", "lifecycle", "imagePullPolicy", "resources", "terminationMessagePath", "workingDir", "stdin", "tty",
+    "startupProbe", "lifecycle", "imagePullPolicy", "resources", "terminationMessagePath", "terminationMessagePolicy",
+    "workingDir", "stdin", "tty",
 )  # fmt: skip
 
 

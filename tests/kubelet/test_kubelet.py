@@ -241,6 +241,27 @@ async def test_what_the_container_wrote_last_is_in_its_status(world: World) -> N
     assert ended["message"] == "disk on fire" and ended["reason"] == "OOMKilled"
 
 
+@pytest.mark.parametrize(("exit_code", "message"), [(1, "first line\nlast line\n"), (0, None)], ids=["failed", "well"])
+async def test_a_failed_container_is_quoted_from_its_log_when_it_asks_for_that(
+    world: World, exit_code: int, message: str | None
+) -> None:
+    await world.run_pod(restartPolicy="Never", terminationMessagePolicy="FallbackToLogsOnError")
+    for line in ("first line\n", "last line\n"):
+        world.engine.say("k8s_main_p", line)
+    world.crash("main", exit_code=exit_code)
+    await settle()
+    assert world.container()["state"]["terminated"].get("message") == message
+
+
+async def test_a_pod_with_a_sysctl_of_the_nodes_own_is_not_admitted(world: World) -> None:
+    await world.run_pod(securityContext={"sysctls": [{"name": "kernel/msgmax", "value": "1"}]})
+    status = world.status()
+    assert (status["phase"], status["reason"]) == ("Failed", "SysctlForbidden")
+    assert status["message"] == 'Pod was rejected: forbidden sysctl: "kernel.msgmax" not allowlisted'
+    assert world.events.reasons("p") == ["SysctlForbidden"]
+    assert not [c for c in world.engine.containers.values() if "_p_" in c.state.name]
+
+
 async def test_a_command_that_does_not_exist_is_told_and_backs_off(world: World) -> None:
     world.engine.cannot_start["nosuch"] = 'exec: "nosuch": executable file not found in $PATH: unknown'
     await world.run_pod(command=["nosuch"])

@@ -42,6 +42,13 @@ def conditions(found: Object) -> dict[str, tuple[str, str]]:
 CRASH = {"main": Waiting("CrashLoopBackOff", "back-off 10s")}
 
 
+@pytest.mark.parametrize(("state", "is_ready"), [("running", False), (1, False), (0, True)])
+def test_an_init_container_is_ready_when_it_has_done_its_work(state: str | int, *, is_ready: bool) -> None:
+    found = status(pod(initContainers=[{"name": "i", "image": "app"}]), up="i", i=state)
+    assert found["initContainerStatuses"][0]["ready"] == is_ready
+    assert conditions(found)["Initialized"] == (("True", "") if is_ready else ("False", "ContainersNotInitialized"))
+
+
 @pytest.mark.parametrize(
     ("spec", "states", "waiting", "phase"),
     [

@@ -148,4 +148,4 @@ def _time(type_: TypeRef, fields: dict[int, wire.Value]) -> str:
         raise wire.WireError("proto: time out of range") from error
     if type_.shape == "Time":
         return times.format_time(moment.timestamp())
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return times.iso(moment, "microseconds")

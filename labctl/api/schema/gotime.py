@@ -28,7 +28,7 @@ def parse_time(text: str) -> str:
 def parse_micro_time(text: str) -> str:
     """A time with six decimals as metav1.MicroTime writes it back, in UTC. Raises GoTimeError."""
     _check(text, MICRO_LAYOUT)
-    return times.parse(text.replace(",", ".")).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+    return times.iso(times.parse(text.replace(",", ".")), "microseconds")
 
 
 def _check(text: str, layout: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from labctl.api import names
 from labctl.api.objects import Object
 from labctl.api.status import Cause
-from labctl.api.validation import meta, placement
+from labctl.api.validation import meta, placement, security
 from labctl.api.validation.causes import (
     address_complaints,
     all_invalid,
@@ -56,7 +56,8 @@ def spec(path: str, pod: Object) -> list[Cause]:
     grace = pod.get("terminationGracePeriodSeconds")
     if grace is not None and grace < 0:
         causes.append(invalid(f"{path}.terminationGracePeriodSeconds", grace, "must be greater than or equal to 0"))
-    return causes + placement.validate(path, pod) + _host_aliases(path, pod) + _host_ports(path, pod)
+    causes += security.validate(path, pod) + placement.validate(path, pod)
+    return causes + _host_aliases(path, pod) + _host_ports(path, pod)
 
 
 def validate_update(new: Object, old: Object) -> list[Cause]:
