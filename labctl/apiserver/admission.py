@@ -53,10 +53,18 @@ def check_delete(kind: Kind, name: str) -> None:
 
 
 def admit_pod(store: Store, pod: Object) -> None:
-    """Fill in what admission gives every new pod, in place."""
+    """Fill in what admission gives every new pod, in place. Raises ApiError 403."""
+    _runtime_class(pod)
     _service_account(store, pod)
     _tolerations(pod["spec"])
     _priority(store, pod)
+
+
+def _runtime_class(pod: Object) -> None:
+    """There are no RuntimeClasses in a lab, so that a pod that names one names one that is missing."""
+    if name := pod["spec"].get("runtimeClassName"):
+        why = f'pod rejected: RuntimeClass "{name}" not found'
+        raise status.forbidden(kinds.POD, pod["metadata"].get("name", ""), why)
 
 
 def _service_account(store: Store, pod: Object) -> None:

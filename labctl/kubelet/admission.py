@@ -25,10 +25,45 @@ SAFE_SYSCTLS = frozenset(
 
 def refusal(pod: Object) -> tuple[str, str] | None:
     """Reason and message for a pod that its kubelet does not admit."""
+    if ((pod["spec"].get("os") or {}).get("name") or "linux") != "linux":
+        return "PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS"
     for name in sysctls(pod):
         if name not in SAFE_SYSCTLS:
             return "SysctlForbidden", f'forbidden sysctl: "{name}" not allowlisted'
     return None
+
+
+def lacking(pod: Object) -> str:
+    """What the pod asks for that a lab's nodes cannot give; empty when there is nothing."""
+    spec = pod["spec"]
+    shared = spec.get("securityContext") or {}
+    wants = {
+        "hostIPC pods: nodes are containers with an IPC namespace of their own": spec.get("hostIPC"),
+        "user namespaces for pods (hostUsers: false)": spec.get("hostUsers") is False,
+        "devices for resourceClaims": spec.get("resourceClaims"),
+        "supplementalGroupsPolicy Strict: groups of the image's user are always added": (
+            shared.get("supplementalGroupsPolicy") == "Strict"
+        ),
+    }
+    containers = [*(spec.get("initContainers") or ()), *spec["containers"], *(spec.get("ephemeralContainers") or ())]
+    for container in containers:
+        wants |= _lacking_for(container, (shared, container.get("securityContext") or {}))
+    return next((text for text, is_wanted in wants.items() if is_wanted), "")
+
+
+def _lacking_for(container: Object, contexts: tuple[Object, ...]) -> dict[str, object]:
+    name = container["name"]
+    found: dict[str, object] = {
+        f"block devices (volumeDevices of container {name})": container.get("volumeDevices"),
+        f"restarts of all containers by a rule (restartPolicyRules of container {name})": any(
+            rule.get("action") == "RestartAllContainers" for rule in container.get("restartPolicyRules") or ()
+        ),
+        f"unmasked /proc (procMount of container {name})": contexts[-1].get("procMount") == "Unmasked",
+    }
+    for field in ("seccompProfile", "appArmorProfile"):
+        text = f"{field} files of a node's own (type Localhost, container {name})"
+        found[text] = any((context.get(field) or {}).get("type") == "Localhost" for context in contexts)
+    return found
 
 
 def sysctls(pod: Object) -> dict[str, str]:

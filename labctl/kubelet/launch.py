@@ -18,7 +18,7 @@ from labctl.api.objects import Object
 from labctl.api.status import ApiError
 from labctl.engine.errors import AddressInUse, EngineError, NameInUse, NoSuchContainer, StartFailed
 from labctl.engine.protocol import ContainerSpec, Mount
-from labctl.kubelet import environment, etc, hooks, naming, specs, volumes
+from labctl.kubelet import admission, environment, etc, hooks, naming, specs, volumes
 from labctl.kubelet.environment import ConfigError
 from labctl.kubelet.images import ImageError
 from labctl.kubelet.instances import Instance
@@ -144,7 +144,7 @@ class Launcher:
         """Create and start the sandbox with addresses of its own. Raises SandboxError."""
         try:
             await self._start_sandbox(gate, attempt)
-        except (EngineError, OSError) as error:
+        except (EngineError, OSError, ValueError) as error:
             self._state.events.warning("FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")
             raise SandboxError(str(error)) from error
 
@@ -187,8 +187,8 @@ class Launcher:
 
     async def _place(self) -> Place:
         spec = self._state.pod["spec"]
-        if spec.get("hostIPC"):
-            raise EngineError("labctl has no hostIPC pods: nodes are containers with an IPC namespace of their own")
+        if lacking := admission.lacking(self._state.pod):
+            raise EngineError(f"labctl has no {lacking}")
         node_container = ""
         if spec.get("hostNetwork") or spec.get("hostPID"):
             node_container = await self._kit.node_container(self._state.node)

@@ -16,6 +16,7 @@ from labctl.config import (
 
 LABEL_ATTEMPT = "io.kubernetes.container.restartCount"
 LABEL_GRACE = "io.kubernetes.pod.terminationGracePeriod"
+_KERNEL_MAX = 64
 SANDBOX = "POD"  # the container name under which dockershim listed sandboxes
 
 
@@ -51,6 +52,20 @@ def hostname(pod: Object) -> str:
     spec = pod["spec"]
     name = str(spec.get("hostnameOverride") or spec.get("hostname") or pod["metadata"]["name"])
     return name if len(name) <= 63 else name[:63].rstrip("-.")
+
+
+def kernel_hostname(pod: Object, cluster_domain: str) -> str:
+    """What `hostname` prints: the host name, or all of it with setHostnameAsFQDN. Raises ValueError when it is too long."""
+    name, domain = hostname(pod), host_domain(pod, cluster_domain)
+    if not pod["spec"].get("setHostnameAsFQDN") or not domain:
+        return name
+    full = f"{name}.{domain}"
+    if len(full) > _KERNEL_MAX:
+        raise ValueError(
+            f"failed to construct FQDN from pod hostname and cluster domain, FQDN {full} is too long "
+            f"({_KERNEL_MAX} characters is the max, {len(full)} characters requested)"
+        )
+    return full
 
 
 def host_domain(pod: Object, cluster_domain: str) -> str:

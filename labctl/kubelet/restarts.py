@@ -17,12 +17,20 @@ def is_sidecar(container: Object) -> bool:
 
 def should_restart(pod: Object, container: Object, exit_code: int, *, is_init: bool = False) -> bool:
     """Whether a container that ended with this code runs again."""
+    if any(_demands_restart(rule, exit_code) for rule in container.get("restartPolicyRules") or ()):
+        return True
     policy = container.get("restartPolicy") or pod["spec"].get("restartPolicy") or "Always"
     if is_init and not is_sidecar(container):
         return exit_code != 0 and policy != "Never"
     if policy == "Always":
         return True
     return policy == "OnFailure" and exit_code != 0
+
+
+def _demands_restart(rule: Object, exit_code: int) -> bool:
+    codes = rule.get("exitCodes") or {}
+    is_listed = exit_code in (codes.get("values") or ())
+    return rule.get("action") == "Restart" and is_listed == (codes.get("operator") == "In")
 
 
 @dataclass(slots=True)

@@ -75,7 +75,7 @@ def sandbox_spec(
         network=config.pods_network,
         address=addresses.ipv4,
         address6=addresses.ipv6,
-        hostname=naming.hostname(pod),
+        hostname=naming.kernel_hostname(pod, config.cluster_domain),
         cap_add=("NET_ADMIN",),
         sysctls=admission.sysctls(pod),
         **common,
@@ -101,7 +101,8 @@ def container_spec(
     limits = (container.get("resources") or {}).get("limits") or {}
     requests = (container.get("resources") or {}).get("requests") or {}
     capabilities = context.get("capabilities") or {}
-    hostname = {} if pod["spec"].get("hostNetwork") else {"HOSTNAME": naming.hostname(pod)}
+    own_name = naming.kernel_hostname(pod, place.config.cluster_domain)
+    hostname = {} if pod["spec"].get("hostNetwork") else {"HOSTNAME": own_name}
     shares_processes = pod["spec"].get("shareProcessNamespace")
     return ContainerSpec(
         name=naming.container_name(pod, container["name"], attempt),

@@ -236,3 +236,11 @@ async def test_new_pod_has_what_admission_gives(api: Client) -> None:
     mount = made["spec"]["containers"][0]["volumeMounts"][0]
     assert mount["name"] == made["spec"]["volumes"][0]["name"]
     assert made["spec"]["priority"] == 0
+
+
+async def test_a_pod_of_a_runtime_class_is_refused(api: Client) -> None:
+    answer = await api.post(f"{DEFAULT}/pods", pod("p", runtimeClassName="gvisor"))
+    assert (answer.code, answer.message) == (
+        403,
+        'pods "p" is forbidden: pod rejected: RuntimeClass "gvisor" not found',
+    )

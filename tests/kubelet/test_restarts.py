@@ -11,6 +11,9 @@ from labctl.kubelet.pod_addresses import PodAddresses, RangeExhausted
 from labctl.kubelet.restarts import Backoff, duration_text, should_restart
 from tests.kubelet.conftest import pod
 
+RULE = {"action": "Restart", "exitCodes": {"operator": "In", "values": [42]}}
+UNLESS = {"action": "Restart", "exitCodes": {"operator": "NotIn", "values": [42]}}
+
 
 @pytest.mark.parametrize(
     ("policy", "container", "code", "is_init", "expected"),
@@ -23,6 +26,10 @@ from tests.kubelet.conftest import pod
         ("Always", {}, 1, True, True),
         ("Never", {}, 1, True, False),
         ("Never", {"restartPolicy": "Always"}, 0, True, True),
+        ("Never", {"restartPolicy": "Never", "restartPolicyRules": [RULE]}, 42, False, True),
+        ("Never", {"restartPolicy": "Never", "restartPolicyRules": [RULE]}, 1, False, False),
+        ("Never", {"restartPolicy": "Never", "restartPolicyRules": [UNLESS]}, 42, False, False),
+        ("Never", {"restartPolicy": "Never", "restartPolicyRules": [UNLESS]}, 1, True, True),
     ],
 )
 def test_who_is_started_again(policy: str, container: dict[str, Any], code: int, is_init: bool, expected: bool) -> None:
