@@ -283,7 +283,9 @@ async def _write(context: Context, request: Request, user: User, path: ResourceP
     data = _without_repeats(body_kind, data, repeated, options)
     if creator is not None or kind in reviews.REVIEWS:
         requests.parse_accept(request.headers.get("accept", ""), has_forms=False)
-        return _answered(context, user, path, schema.decode(body_kind, data).object)
+        decoded = schema.decode(body_kind, data)
+        options.check_fields(body_kind, decoded.strict_errors)
+        return _answered(context, user, path, decoded.object, options)
     if verb == "create":
         obj = registry.create(kind, path.namespace, data, options)
         return _reply(context, request, kind, obj, code=201, warnings=options.warnings)
@@ -301,14 +303,14 @@ async def _write(context: Context, request: Request, user: User, path: ResourceP
 _BODIES = {"binding": kinds.BINDING, "eviction": kinds.EVICTION, "token": kinds.TOKEN_REQUEST}
 
 
-def _answered(context: Context, user: User, path: ResourcePath, data: Object) -> Response:
+def _answered(context: Context, user: User, path: ResourcePath, data: Object, options: WriteOptions) -> Response:
     """The answer to what is posted but not stored: reviews, evictions, bindings, token requests."""
     creator = subresources.CREATORS.get(path.subresource)
     if creator is None:
-        result = reviews.REVIEWS[path.kind](context, user, path.namespace, data)
+        result = reviews.answer(context, user, path.kind, path.namespace, data, options=options)
     else:
         result = creator(context.registry, context.authenticator, path.namespace, path.name, data)
-    return answers.answer(result, code=201)
+    return answers.answer(result, code=201, warnings=options.warnings)
 
 
 def _creates(context: Context, user: User, path: ResourcePath) -> bool:
@@ -338,12 +340,8 @@ def _check_media_type(request: Request, verb: str) -> None:
         )
 
 
-def _without_repeats(kind: Kind, data: Object, repeated: list[str], options: Any) -> Object:
-    errors = schema.decode(kind, data).strict_errors if repeated else []
-    if errors and options.field_validation == "Strict":
-        raise schema.strict_error(kind, errors)
-    if options.field_validation == "Warn":
-        options.warnings += errors
+def _without_repeats(kind: Kind, data: Object, repeated: list[str], options: WriteOptions) -> Object:
+    options.check_fields(kind, schema.decode(kind, data).strict_errors if repeated else [])
     plain: Object = schema.plain(data)
     return plain
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from labctl.api import schema
+from labctl.api.kinds import Kind
 from labctl.api.objects import Object
 
 FieldValidation = Literal["Ignore", "Warn", "Strict"]
@@ -48,6 +50,13 @@ class WriteOptions:
     force: bool = False
     user: User = ADMIN
     warnings: list[str] = field(default_factory=list)
+
+    def check_fields(self, kind: Kind, strict_errors: list[str]) -> None:
+        """Refuse unknown and repeated fields, warn of them, or neither: `field_validation`. Raises ApiError 400."""
+        if strict_errors and self.field_validation == "Strict":
+            raise schema.strict_error(kind, strict_errors)
+        if self.field_validation == "Warn":
+            self.warnings += strict_errors
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ class Registry:
         """
         sent = ownership.given(data)
         obj = self._decoded(kind, ownership.without_entries(data, sent if applied else None), options, applied=applied)
-        self._place(kind, namespace, obj)
+        self.place(kind, namespace, obj)
         identity.check_create(obj)
         for name in _GIVEN_BY_SERVER:
             obj["metadata"].pop(name, None)
@@ -113,7 +113,7 @@ class Registry:
         sent = ownership.given(wanted)
         known = sent if applied else ownership.given(old)
         new = self._decoded(kind, ownership.without_entries(wanted, known), options, applied=applied)
-        self._place(kind, namespace, new)
+        self.place(kind, namespace, new)
         identity.check_update(kind, new, old)
         if not subresource:
             defaults.apply_defaults(kind, new)  # before preparing: what is kept depends on the type
@@ -197,16 +197,12 @@ class Registry:
 
     def _decoded(self, kind: Kind, data: Object, options: WriteOptions, *, applied: bool) -> Object:
         decoded = ownership.decoded(kind, data) if applied else schema.decode(kind, data)
-        if decoded.strict_errors:
-            if options.field_validation == "Strict":
-                raise schema.strict_error(kind, decoded.strict_errors)
-            if options.field_validation == "Warn":
-                options.warnings += decoded.strict_errors
+        options.check_fields(kind, decoded.strict_errors)
         decoded.object.setdefault("metadata", {})
         return decoded.object
 
-    def _place(self, kind: Kind, namespace: str, obj: Object) -> None:
-        """Set the namespace of the request, and refuse another one in the object."""
+    def place(self, kind: Kind, namespace: str, obj: Object) -> None:
+        """Set the namespace of the request, and refuse another one in the object. Raises ApiError 400."""
         metadata = obj["metadata"]
         if not kind.namespaced:
             metadata.pop("namespace", None)

@@ -8,39 +8,51 @@ from labctl.api import kinds, status
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object
 from labctl.api.times import format_time
-from labctl.apiserver import authorization
+from labctl.api.validation.reviews import check_review
+from labctl.apiserver import authorization, ownership
 from labctl.apiserver.authentication import ISSUER
 from labctl.apiserver.context import Context
-from labctl.apiserver.options import User
+from labctl.apiserver.options import User, WriteOptions
 
-Review = Callable[[Context, User, str, Object], Object]
-
-
-def _answered(context: Context, kind: Kind, spec: Object | None, result: Object) -> Object:
-    review: Object = {
-        "kind": kind.kind,
-        "apiVersion": kind.api_version,
-        "metadata": {"creationTimestamp": format_time(context.registry.clock())},
-    }
-    if spec is not None:
-        review["spec"] = spec
-    return review | {"status": result}
+Review = Callable[[Context, User, Object], Object]
+"""From who asks, and the spec of the question, to the status of the answer."""
 
 
-def _self_subject(context: Context, user: User, _: str, __: Object) -> Object:
-    return _answered(context, kinds.SELF_SUBJECT_REVIEW, None, {"userInfo": user.to_json()})
+def answer(
+    context: Context, user: User, kind: Kind, namespace: str, review: Object, *, options: WriteOptions
+) -> Object:
+    """The answered review. Most are the question with a status; the two about oneself are new objects.
+
+    Raises ApiError 400, 422.
+    """
+    now = format_time(context.registry.clock())
+    metadata = review.setdefault("metadata", {})
+    context.registry.place(kind, namespace, review)
+    owners = ownership.recorded(kind, ownership.empty(kind), review, ownership.given(review), options, now=now)
+    if owners:
+        metadata["managedFields"] = owners
+    check_review(kind, review)
+    result = REVIEWS[kind](context, user, review.get("spec") or {})
+    shown: Object = {"kind": kind.kind, "apiVersion": kind.api_version, "metadata": metadata}
+    if kind is kinds.SELF_SUBJECT_REVIEW:
+        return {**shown, "metadata": {"creationTimestamp": now}, "status": result}
+    if kind is kinds.SELF_SUBJECT_RULES_REVIEW:
+        return {**shown, "metadata": {}, "spec": {}, "status": result}
+    return {**shown, "spec": review["spec"], "status": result}
 
 
-def _token(context: Context, _: User, __: str, data: Object) -> Object:
-    spec = data.get("spec") or {}
+def _self_subject(_: Context, user: User, __: Object) -> Object:
+    return {"userInfo": user.to_json()}
+
+
+def _token(context: Context, _: User, spec: Object) -> Object:
     token, wanted = str(spec.get("token") or ""), list(spec.get("audiences") or ()) or [ISSUER]
     try:
         found = context.authenticator.user_of_token(token, audiences=wanted)
         audiences = [a for a in context.authenticator.audiences_of(token) if a in wanted]
     except status.ApiError:
-        return _answered(context, kinds.TOKEN_REVIEW, spec, {"user": {}, "error": "invalid bearer token"})
-    result = {"authenticated": True, "user": found.to_json(), "audiences": audiences}
-    return _answered(context, kinds.TOKEN_REVIEW, spec, result)
+        return {"user": {}, "error": "invalid bearer token"}
+    return {"authenticated": True, "user": found.to_json(), "audiences": audiences}
 
 
 def _attributes(spec: Object) -> authorization.Attributes:
@@ -58,31 +70,22 @@ def _attributes(spec: Object) -> authorization.Attributes:
     )
 
 
-def _self_access(context: Context, user: User, _: str, data: Object) -> Object:
-    spec = data.get("spec") or {}
-    may = authorization.allowed(context.registry.store, user, _attributes(spec))
-    return _answered(context, kinds.SELF_SUBJECT_ACCESS_REVIEW, spec, {"allowed": may})
+def _self_access(context: Context, user: User, spec: Object) -> Object:
+    return {"allowed": authorization.allowed(context.registry.store, user, _attributes(spec))}
 
 
-def _access(kind: Kind) -> Review:
-    def review(context: Context, _: User, __: str, data: Object) -> Object:
-        spec = data.get("spec") or {}
-        subject = User(spec.get("user", ""), tuple(spec.get("groups") or ()))
-        may = authorization.allowed(context.registry.store, subject, _attributes(spec))
-        return _answered(context, kind, spec, {"allowed": may})
-
-    return review
+def _access(context: Context, _: User, spec: Object) -> Object:
+    subject = User(spec.get("user", ""), tuple(spec.get("groups") or ()))
+    return {"allowed": authorization.allowed(context.registry.store, subject, _attributes(spec))}
 
 
-def _rules(context: Context, user: User, _: str, data: Object) -> Object:
-    spec = data.get("spec") or {}
-    rules = list(authorization.rules_of(context.registry.store, user, spec.get("namespace", "")))
-    result = {
+def _rules(context: Context, user: User, spec: Object) -> Object:
+    rules = list(authorization.rules_of(context.registry.store, user, spec["namespace"]))
+    return {
         "resourceRules": [r for r in rules if "nonResourceURLs" not in r],
         "nonResourceRules": [r for r in rules if "nonResourceURLs" in r],
         "incomplete": False,
     }
-    return _answered(context, kinds.SELF_SUBJECT_RULES_REVIEW, spec, result)
 
 
 REVIEWS: dict[Kind, Review] = {
@@ -90,6 +93,6 @@ REVIEWS: dict[Kind, Review] = {
     kinds.TOKEN_REVIEW: _token,
     kinds.SELF_SUBJECT_ACCESS_REVIEW: _self_access,
     kinds.SELF_SUBJECT_RULES_REVIEW: _rules,
-    kinds.SUBJECT_ACCESS_REVIEW: _access(kinds.SUBJECT_ACCESS_REVIEW),
-    kinds.LOCAL_SUBJECT_ACCESS_REVIEW: _access(kinds.LOCAL_SUBJECT_ACCESS_REVIEW),
+    kinds.SUBJECT_ACCESS_REVIEW: _access,
+    kinds.LOCAL_SUBJECT_ACCESS_REVIEW: _access,
 }

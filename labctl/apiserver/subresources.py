@@ -96,10 +96,7 @@ def _rescale(
 
 def _decoded_scale(data: Object, options: WriteOptions) -> Object:
     decoded = schema.decode(kinds.SCALE, data)
-    if decoded.strict_errors and options.field_validation == "Strict":
-        raise schema.strict_error(kinds.SCALE, decoded.strict_errors)
-    if options.field_validation == "Warn":
-        options.warnings += decoded.strict_errors
+    options.check_fields(kinds.SCALE, decoded.strict_errors)
     return decoded.object
 
 
