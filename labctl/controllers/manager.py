@@ -18,6 +18,7 @@ from labctl.controllers.namespaces import Namespaces
 from labctl.controllers.replicasets import ReplicaSets, ReplicationControllers
 from labctl.controllers.scheduler import Scheduler
 from labctl.controllers.serviceaccounts import ServiceAccounts
+from labctl.controllers.taint_eviction import TaintEviction
 
 Maker = Callable[[Context], Controller]
 ALL: tuple[Maker, ...] = (
@@ -28,6 +29,7 @@ ALL: tuple[Maker, ...] = (
     ReplicaSets,
     ReplicationControllers,
     Disruptions,
+    TaintEviction,
     EndpointSlices,
     LegacyEndpoints,
     Mirroring,

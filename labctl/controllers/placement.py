@@ -118,11 +118,13 @@ def _tally(reasons: Iterable[str]) -> str:
 
 
 def _tolerates(pod: Object, taint: Object) -> bool:
-    for toleration in pod["spec"].get("tolerations") or ():
-        if toleration.get("effect") not in (None, "", taint["effect"]):
-            continue
-        if toleration.get("key") not in (None, "", taint["key"]):
-            continue
-        if toleration.get("operator") == "Exists" or toleration.get("value", "") == taint.get("value", ""):
-            return True
-    return False
+    return any(tolerates(toleration, taint) for toleration in pod["spec"].get("tolerations") or ())
+
+
+def tolerates(toleration: Object, taint: Object) -> bool:
+    """Whether a toleration is about a taint (Toleration.ToleratesTaint)."""
+    if toleration.get("effect") not in (None, "", taint["effect"]):
+        return False
+    if toleration.get("key") not in (None, "", taint["key"]):
+        return False
+    return toleration.get("operator") == "Exists" or toleration.get("value", "") == taint.get("value", "")

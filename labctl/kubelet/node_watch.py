@@ -2,8 +2,8 @@
 
 In Kubernetes the kubelets fall silent and the node lifecycle controller notices after a grace period; here all kubelets live
 in the control plane, so the node's agent is asked instead, and nobody has to wait as long. What follows is that
-controller's doing: conditions become Unknown, the taints `unreachable` appear, the node's pods stop being Ready (so that
-Services leave them) and are deleted when they tolerate that no longer (pkg/controller/nodelifecycle, tainteviction).
+controller's doing: conditions become Unknown, the taints `unreachable` appear, and the node's pods stop being Ready, so that
+Services leave them (pkg/controller/nodelifecycle). Who tolerates that no longer is deleted by `controllers.taint_eviction`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable
 
 from labctl.api import kinds, times
 from labctl.api.objects import Object
-from labctl.api.status import ApiError
 from labctl.config import NodeConfig
 from labctl.errors import LabctlError
 from labctl.kubelet import nodes
@@ -42,7 +41,6 @@ class NodeWatch:
         self._answers = answers
         self._wake = wake
         self._look = {node.name: asyncio.Event() for node in kit.config.nodes}
-        self._since: dict[str, float] = {}  # lost nodes -> when
 
     def look(self) -> None:
         """Something happened to a node's container: ask now."""
@@ -76,8 +74,6 @@ class NodeWatch:
             await self._found(node)
         elif not answers and not is_lost:
             await self._lost(node)
-        elif is_lost:
-            await self._evict(node)
 
     async def _answers_in_time(self, node: NodeConfig) -> bool:
         deadline = self._kit.clock() + GRACE_S
@@ -90,7 +86,6 @@ class NodeWatch:
     async def _lost(self, node: NodeConfig) -> None:
         log.warning("node %s does not answer", node.name)
         self._kit.lost_nodes.add(node.name)
-        self._since[node.name] = self._kit.clock()
         now = times.format_time(self._kit.clock())
         obj = await self._kit.api.get(kinds.NODE, "", node.name)
         known = (obj.get("status") or {}).get("conditions") or ()
@@ -107,7 +102,6 @@ class NodeWatch:
     async def _found(self, node: NodeConfig) -> None:
         log.info("node %s answers again", node.name)
         self._kit.lost_nodes.discard(node.name)
-        self._since.pop(node.name, None)
         obj = await self._kit.api.get(kinds.NODE, "", node.name)
         await nodes.write_status(self._kit, node, obj)
         await self._set_taints(node, _others(obj))
@@ -120,43 +114,6 @@ class NodeWatch:
     def _tell(self, node: NodeConfig, reason: str) -> None:
         reference = {"kind": "Node", "metadata": {"name": node.name, "uid": node.name}}
         self._recorder.event(reference, "Normal", reason, f"Node {node.name} status is now: {reason}")
-
-    async def _evict(self, node: NodeConfig) -> None:
-        """Delete the pods that have tolerated it long enough."""
-        lost_s = self._kit.clock() - self._since[node.name]
-        for pod in list(self._kit.objects.all(kinds.POD)):
-            meta = pod["metadata"]
-            if pod["spec"].get("nodeName") != node.name or meta.get("deletionTimestamp"):
-                continue
-            limit_s = tolerated_s(pod)
-            if limit_s is not None and lost_s >= limit_s:
-                full_name = f"{meta['namespace']}/{meta['name']}"
-                with_kind = {**pod, "kind": "Pod", "apiVersion": "v1"}
-                text = f"Marking for deletion Pod {full_name}"
-                self._recorder.event(with_kind, "Normal", "TaintManagerEviction", text)
-                await self._delete(meta)
-
-    async def _delete(self, meta: Object) -> None:
-        try:
-            await self._kit.api.delete(kinds.POD, meta["namespace"], meta["name"], uid=meta["uid"])
-        except ApiError as error:
-            if error.code not in (404, 409):
-                raise
-
-
-def tolerated_s(pod: Object) -> float | None:
-    """How long a pod stays on a node that cannot be reached; None: for ever."""
-    limits: list[float | None] = [
-        toleration.get("tolerationSeconds")
-        for toleration in pod["spec"].get("tolerations") or ()
-        if toleration.get("key", "") in ("", UNREACHABLE)
-        and toleration.get("effect", "") in ("", "NoExecute")
-        and (toleration.get("operator") == "Exists" or not toleration.get("value"))
-    ]
-    if not limits:
-        return 0
-    finite = [limit for limit in limits if limit is not None]
-    return max(min(finite), 0) if finite else None
 
 
 def _others(node: Object) -> list[Object]:
