@@ -214,5 +214,5 @@ def root_paths() -> Object:
     for group, versions in group_versions().items():
         if group:
             paths += [f"/apis/{group}", *(f"/apis/{group}/{v}" for v in versions)]
-    fixed = ["/healthz", "/livez", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
+    fixed = ["/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
     return {"paths": sorted([*paths, *fixed])}

@@ -38,7 +38,8 @@ _OPTIONS = (
     ("forms", "objects, `Table` (`includeObject`), `PartialObjectMetadata`, each also in watches"),
     (
         "documents",
-        "`/api`, `/apis` (plain and aggregated), `/openapi/v2`, `/openapi/v3`, `/version`, `/healthz`, `/livez`, `/readyz`",
+        "`/api`, `/apis` (plain and aggregated), `/openapi/v2`, `/openapi/v3`, `/version`, `/metrics`, `/healthz`, "
+        "`/livez`, `/readyz`",
     ),
     (
         "streams",

@@ -28,6 +28,10 @@ def respond(context: Context, request: Request, path: str) -> Response:
     if first in _HEALTH and check in _CHECKS:
         verbose = "verbose" in request.query_params
         return PlainTextResponse(f"[+]ping ok\n{first} check passed\n" if verbose else "ok")
+    if path == "/metrics":
+        from labctl.apiserver import metrics  # few ask for it
+
+        return Response(metrics.render(context.registry.store), headers={"Content-Type": metrics.MEDIA_TYPE})
     if path in ("/api", "/apis"):
         return _groups(context, request, path)
     if path.startswith("/openapi/"):
