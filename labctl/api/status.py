@@ -106,7 +106,8 @@ def invalid(kind: Kind, name: str, causes: list[Cause]) -> ApiError:
     details: dict[str, Any] = {"name": name} if name else {}
     if kind.group:
         details["group"] = kind.group
-    details["kind"] = kind.kind
+    if kind.kind:
+        details["kind"] = kind.kind
     details["causes"] = [{"reason": c.reason, "message": c.message, "field": c.field} for c in causes]
     return ApiError(422, "Invalid", f'{full} "{name}" is invalid: {text}', details)
 
