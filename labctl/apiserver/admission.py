@@ -1,6 +1,7 @@
 """What kube-apiserver's default admission plugins add to a Pod and refuse elsewhere.
 
-ServiceAccount, DefaultTolerationSeconds, Priority and NamespaceLifecycle, as a cluster started by kubeadm runs them.
+ServiceAccount, DefaultTolerationSeconds, RuntimeClass, NamespaceLifecycle and (in `priorities`) Priority, as a cluster
+started by kubeadm runs them.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import secrets
 from labctl.api import kinds, status
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object, ObjectKey
+from labctl.apiserver import priorities
 from labctl.store.store import Store
 
 TOKEN_PATH = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105  # a path, as every pod has it
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"  # k8s.io/apimachinery/pkg/util/rand: no vowels, no look-alikes
 _TOLERATIONS = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 _IMMORTAL = ("default", "kube-system", "kube-public")
-_SYSTEM_PRIORITIES = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
 
 
 def random_suffix(length: int = 5) -> str:
@@ -57,7 +58,7 @@ def admit_pod(store: Store, pod: Object) -> None:
     _runtime_class(pod)
     _service_account(store, pod)
     _tolerations(pod["spec"])
-    _priority(store, pod)
+    priorities.admit_pod(store, pod)
 
 
 def _runtime_class(pod: Object) -> None:
@@ -119,20 +120,3 @@ def _tolerations(spec: Object) -> None:
     ]
     if added:
         spec["tolerations"] = [*present, *added]
-
-
-def _priority(store: Store, pod: Object) -> None:
-    spec = pod["spec"]
-    name = spec.get("priorityClassName")
-    if name in _SYSTEM_PRIORITIES:
-        value, preemption = _SYSTEM_PRIORITIES[name], "PreemptLowerPriority"
-    elif name:
-        found = store.get(kinds.PRIORITY_CLASS.group_resource, ObjectKey("", name))
-        if found is None:
-            why = f"no PriorityClass with name {name} was found"
-            raise status.forbidden(kinds.POD, pod["metadata"].get("name", ""), why)
-        value, preemption = found["value"], found.get("preemptionPolicy", "PreemptLowerPriority")
-    else:
-        value, preemption = 0, "PreemptLowerPriority"
-    spec["priority"] = value
-    spec.setdefault("preemptionPolicy", preemption)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import orjson
 from starlette.responses import PlainTextResponse, Response
 
-from labctl.api import conversion, tables
+from labctl.api import conversion, kinds, tables
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object
 from labctl.api.status import ApiError, KubeletError
@@ -58,8 +58,10 @@ def failure(error: ApiError, warnings: Iterable[str] = ()) -> Response:
 
 def of_object(kind: Kind, obj: Object, accept: Accept, *, now_s: float, include: tables.IncludeObject) -> object:
     """One object in the form asked for; a Status stays what it is."""
-    if obj.get("kind") in ("Status", "Scale"):
+    if obj.get("kind") == "Status":
         return obj
+    if obj.get("kind") == kinds.SCALE.kind:  # of whatever kind the parent is
+        kind = kinds.SCALE
     shown = conversion.from_storage(kind, obj)
     if accept.form == "table":
         meta = {"resourceVersion": obj["metadata"].get("resourceVersion", "")}

@@ -13,6 +13,7 @@ from labctl.api.kinds import Kind
 from labctl.api.objects import Object, ObjectKey
 from labctl.api.status import ApiError
 from labctl.api.times import format_time
+from labctl.api.validation.priorities import SYSTEM_CLASSES
 from labctl.apiserver import default_roles
 from labctl.apiserver.options import WriteOptions
 from labctl.apiserver.registry import Registry
@@ -20,6 +21,10 @@ from labctl.config import API_PORT
 
 _LOG = logging.getLogger(__name__)
 _NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+_DESCRIPTIONS = {
+    "system-cluster-critical": "For pods a cluster cannot do without, on whichever node.",
+    "system-node-critical": "For pods a node cannot do without.",
+}
 _SELF = ObjectKey("default", "kubernetes")
 _LABELS = {"component": "apiserver", "provider": "kubernetes"}
 
@@ -28,6 +33,9 @@ def bootstrap(registry: Registry) -> None:
     """Create what is missing."""
     for name in _NAMESPACES:
         _ensure(registry, kinds.NAMESPACE, "", {"metadata": {"name": name}})
+    for name, value in SYSTEM_CLASSES.items():
+        body = {"metadata": {"name": name}, "value": value, "description": _DESCRIPTIONS[name]}
+        _ensure(registry, kinds.PRIORITY_CLASS, "", body)
     for role in default_roles.cluster_roles():
         _ensure(registry, kinds.CLUSTER_ROLE, "", role)
     for binding in default_roles.cluster_role_bindings():

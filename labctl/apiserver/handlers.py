@@ -272,7 +272,8 @@ async def _write(context: Context, request: Request, user: User, path: ResourceP
         obj, is_new = await _patch(context, request, user, path, options)
         return _reply(context, request, kind, obj, code=201 if is_new else 200, warnings=options.warnings)
     if path.subresource == "scale":
-        return _scale(context, path, verb, (await _body(request))[0] if verb == "update" else {}, options)
+        scale = _scale(context, path, verb, (await _body(request))[0] if verb == "update" else {}, options)
+        return _reply(context, request, kinds.SCALE, scale, warnings=options.warnings)
     if verb == "get":
         return _reply(context, request, kind, registry.get(kind, path.namespace, path.name))
     creator = subresources.CREATORS.get(path.subresource)
@@ -346,13 +347,12 @@ def _without_repeats(kind: Kind, data: Object, repeated: list[str], options: Wri
     return plain
 
 
-def _scale(context: Context, path: ResourcePath, verb: str, body: Object, options: Any) -> Response:
+def _scale(context: Context, path: ResourcePath, verb: str, body: Object, options: WriteOptions) -> Object:
     if verb == "get":
-        return answers.answer(subresources.scale_of(context.registry.get(path.kind, path.namespace, path.name)))
+        return subresources.scale_of(context.registry.get(path.kind, path.namespace, path.name))
     if wrong := schema.kind_error(kinds.SCALE, body):
         raise wrong
-    scale = subresources.rescale(context.registry, path.kind, path.namespace, path.name, lambda _: body, options)
-    return answers.answer(scale, warnings=options.warnings)
+    return subresources.rescale(context.registry, path.kind, path.namespace, path.name, lambda _: body, options)
 
 
 async def _patch(

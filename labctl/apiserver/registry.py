@@ -14,7 +14,7 @@ from labctl.api import conversion, defaults, kinds, managed_fields, schema, stat
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object, ObjectKey, copy, key_of
 from labctl.api.times import format_time
-from labctl.apiserver import admission, identity, ownership, strategies
+from labctl.apiserver import admission, identity, ownership, priorities, strategies
 from labctl.apiserver.options import WriteOptions
 from labctl.apiserver.service_allocations import ServiceAllocations, Taken
 from labctl.config import LabConfig
@@ -81,6 +81,8 @@ class Registry:
         if kind is kinds.POD:
             admission.admit_pod(self.store, obj)
         _raise_invalid(kind, obj, validation.validate_create(kind, obj))
+        if kind is kinds.PRIORITY_CLASS:
+            priorities.check_class(self.store, obj)
         # Kubernetes allocates before it finds the name taken: a nodePort of one's own double is "already allocated".
         taken = self.services.allocate(obj, None) if kind is kinds.SERVICE else Taken()
         if self.store.get(_resource(kind), key_of(obj)) is not None:
@@ -124,6 +126,8 @@ class Registry:
         strategies.PREPARE[subresource](kind, new, old)
         defaults.apply_defaults(kind, new)
         _raise_invalid(kind, new, validation.validate_update(kind, new, old, subresource))
+        if kind is kinds.PRIORITY_CLASS:
+            priorities.check_class(self.store, new)
         taken = self.services.allocate(new, old) if kind is kinds.SERVICE and not subresource else Taken()
         _set_owners(new, owners)
         if _same(new, old):

@@ -76,3 +76,10 @@ async def test_a_delete_that_says_nothing_leaves_the_pods_to_nobody(api: Client)
     await api.post(CONTROLLERS, controller("other"))
     gone = await api.delete(f"{CONTROLLERS}/other", {"propagationPolicy": "Background"})
     assert gone.json["status"] == "Success"
+
+
+async def test_a_scale_is_shown_as_a_table_too(api: Client) -> None:
+    await api.post(CONTROLLERS, controller(replicas=3))
+    table = (await api.get(f"{CONTROLLERS}/old/scale", headers={"accept": TABLE})).json
+    assert [c["name"] for c in table["columnDefinitions"]] == ["Name", "Desired", "Available", "Age"]
+    assert table["rows"][0]["cells"][:3] == ["old", 3, 0]

@@ -141,13 +141,13 @@ def _service_cidr(cidr: Object, now_s: float) -> list[Any]:
     return [name_of(cidr), ",".join(cidr["spec"].get("cidrs") or ()), age_of(cidr, now_s)]
 
 
-def _ip_address(address: Object, now_s: float) -> list[Any]:
+def _ip_address(address: Object, _: float) -> list[Any]:
     parent = address["spec"].get("parentRef")
     shown = NONE
     if parent:
         resource = f"{parent['resource']}.{parent['group']}" if parent.get("group") else parent["resource"]
         shown = "/".join(p for p in (resource.lower(), parent.get("namespace"), parent["name"]) if p)
-    return [name_of(address), shown, age_of(address, now_s)]
+    return [name_of(address), shown]
 
 
 SERVICES = Printer(
@@ -195,4 +195,5 @@ INGRESS_CLASSES = Printer(
 )
 NETWORK_POLICIES = Printer((NAME, Column("Pod-Selector", "The pods that the policy is about."), AGE), _policy)
 SERVICE_CIDRS = Printer((NAME, Column("CIDRs", "Ranges from which Services get addresses."), AGE), _service_cidr)
-IP_ADDRESSES = Printer((NAME, Column("ParentRef", "The object that has the address."), AGE), _ip_address)
+# Kubernetes' rows have a third cell, the age, and no column for it: clients leave it out.
+IP_ADDRESSES = Printer((NAME, Column("ParentRef", "The object that has the address.")), _ip_address)

@@ -88,7 +88,7 @@ PRIORITY_CLASSES = Printer(
         Column("Value", "The priority of pods of the class; higher ones go first.", type="integer"),
         Column("Global-Default", "Whether pods that name no class are of this one.", type="boolean"),
         AGE,
-        Column("PreemptionPolicy", "Whether pods of the class may displace others.", WIDE),
+        Column("PreemptionPolicy", "Whether pods of the class may displace others."),
     ),
     _priority_class,
 )

@@ -14,7 +14,18 @@ from labctl.api import kinds
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object
 from labctl.api.status import Cause
-from labctl.api.validation import budgets, endpoints, ephemeral, meta, pods, policies, services, simple, workloads
+from labctl.api.validation import (
+    budgets,
+    endpoints,
+    ephemeral,
+    meta,
+    pods,
+    policies,
+    priorities,
+    services,
+    simple,
+    workloads,
+)
 
 Check = Callable[[Object], list[Cause]]
 UpdateCheck = Callable[[Object, Object], list[Cause]]
@@ -32,6 +43,7 @@ _CREATE: dict[Kind, Check] = {
     kinds.SECRET: simple.validate_data,
     kinds.NETWORK_POLICY: policies.validate,
     kinds.POD_DISRUPTION_BUDGET: budgets.validate,
+    kinds.PRIORITY_CLASS: priorities.validate,
 }
 _UPDATE: dict[Kind, UpdateCheck] = {
     kinds.SERVICE: services.validate_update,
@@ -41,6 +53,7 @@ _UPDATE: dict[Kind, UpdateCheck] = {
     kinds.REPLICA_SET: workloads.validate_update,
     kinds.CONFIG_MAP: simple.validate_data_update,
     kinds.SECRET: simple.validate_data_update,
+    kinds.PRIORITY_CLASS: priorities.validate_update,
 }
 
 

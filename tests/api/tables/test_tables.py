@@ -424,7 +424,7 @@ FOUR = ["10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"]
                 "metadata": meta(),
                 "spec": {"parentRef": {"group": "", "resource": "services", "namespace": "default", "name": "web"}},
             },
-            ["services/default/web", "10s"],
+            ["services/default/web"],
         ),
         (
             kinds.SERVICE_CIDR,
