@@ -125,8 +125,9 @@ class PodWorker:
                 self._wake.clear()
                 next_s = await self._round(tasks, probes)
                 await self._wait(next_s)
-            probes.stop()
+            probes.end(self._status_due.set)
             await self._end()
+            probes.stop()
             writer.cancel()
 
     async def _wait(self, next_s: float) -> None:

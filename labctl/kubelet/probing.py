@@ -30,6 +30,7 @@ class Probes:
         self._state = state
         self._tasks = tasks
         self._changed = changed
+        self._is_ending = False
         self._probed: dict[str, tuple[str, asyncio.Task[None]]] = {}  # container -> instance id, its task
 
     def follow(self) -> None:
@@ -63,8 +64,16 @@ class Probes:
         task = self._tasks.create_task(self._guarded(container, instance), name=f"probe {self._state.uid} {name}")
         self._probed[name] = (instance.id, task)
 
+    def end(self, changed: Callable[[], None]) -> None:
+        """The pod is ending: it is not killed for being slow, but Services want to know whether it still serves.
+
+        From now on `changed` is called instead.
+        """
+        self._is_ending = True
+        self._changed = changed
+
     def stop(self) -> None:
-        """Stop all probes; a pod that is deleted is not killed for being slow to end."""
+        """Stop all probes."""
         for _, task in self._probed.values():
             task.cancel()
         self._probed.clear()
@@ -97,6 +106,8 @@ class Probes:
         await self._wait_initially(probe, instance, kind, period_s)
         run_length, last = 0, None
         while True:
+            if self._is_ending and kind != "Readiness":
+                return False
             result = await checks.check(probe, state, container, instance.id)
             self._tell(container, kind, result)
             if not result.is_error:
@@ -107,7 +118,7 @@ class Probes:
                         self._set_ready(container["name"], is_ready=last)
                     elif kind == "Startup" and last:
                         return True
-                    elif not last:
+                    elif not last and not self._is_ending:
                         state.must_die[container["name"]] = kind.lower()
                         self._changed()
                         return False

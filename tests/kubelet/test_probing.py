@@ -34,6 +34,25 @@ async def test_a_container_is_ready_when_its_probe_says_so_and_not_before(world:
     assert not world.is_ready() and world.container()["restartCount"] == 0
 
 
+async def test_a_pod_that_is_ending_is_asked_whether_it_serves_but_not_killed(world: World) -> None:
+    world.dialer.answers[IP, 80] = 200
+    await world.run_pod(
+        terminationGracePeriodSeconds=60, readinessProbe=http(), livenessProbe=http(),
+        lifecycle={"preStop": {"sleep": {"seconds": 50}}},
+    )  # fmt: skip
+    assert world.is_ready()
+    await world.api.delete(kinds.POD, "default", "p")
+    await settle(10)
+    assert world.is_ready(), "it serves while it ends"
+    world.dialer.answers[IP, 80] = 500
+    await settle(10)
+    assert not world.is_ready()
+    assert world.container()["restartCount"] == 0
+    assert len([m for m in world.events.messages("p", "Killing") if "liveness" in m]) == 0
+    await settle(60)
+    assert not world.api.has(kinds.POD, "p")
+
+
 async def test_a_refused_connection_is_told_as_go_tells_it(world: World) -> None:
     await world.run_pod(readinessProbe=http(), livenessProbe={"tcpSocket": {"port": 81}})
     assert set(world.events.messages("p", "Unhealthy")) == {
