@@ -29,8 +29,28 @@ _NEVER_UNCONDITIONAL = (kinds.POD_DISRUPTION_BUDGET, kinds.LEASE)
 
 def check_create(obj: Object) -> None:
     """Refuse a resourceVersion of something that does not exist yet. Raises ApiError 400 (Kubernetes: 500)."""
-    if obj["metadata"].get("resourceVersion"):
+    version = obj["metadata"].pop("resourceVersion", "")
+    if version.isascii() and version.isdigit() and int(version):  # what is no number, Kubernetes does not see
         raise status.bad_request("resourceVersion should not be set on objects to be created")
+
+
+_TWICE = (
+    ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject "
+    "such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: "
+)
+
+
+def merge_owners(metadata: Object, warnings: list[str]) -> None:
+    """Keep one of several equal owner references, in place, and warn of the others."""
+    kept, dropped = list[Object](), list[str]()
+    for owner in metadata.get("ownerReferences") or ():
+        if owner in kept:
+            dropped.append(owner.get("uid", ""))
+        else:
+            kept.append(owner)
+    if dropped:
+        metadata["ownerReferences"] = kept
+        warnings.append(_TWICE + ", ".join(dropped))
 
 
 def check_update(kind: Kind, new: Object, old: Object) -> None:

@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Callable
 
-from labctl.api import conversion, defaults, kinds, managed_fields, schema, status, validation
+from labctl.api import conversion, defaults, kinds, managed_fields, schema, status, validation, warnings
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object, ObjectKey, copy, key_of
 from labctl.api.times import format_time
@@ -80,9 +80,12 @@ class Registry:
         defaults.apply_defaults(kind, obj)
         if kind is kinds.POD:
             admission.admit_pod(self.store, obj)
+        if kind is kinds.SERVICE:
+            self.services.initialise(obj, None)
         _raise_invalid(kind, obj, validation.validate_create(kind, obj))
         if kind is kinds.PRIORITY_CLASS:
             priorities.check_class(self.store, obj)
+        options.warnings += warnings.of_new(kind, obj)
         # Kubernetes allocates before it finds the name taken: a nodePort of one's own double is "already allocated".
         taken = self.services.allocate(obj, None) if kind is kinds.SERVICE else Taken()
         if self.store.get(_resource(kind), key_of(obj)) is not None:
@@ -125,9 +128,13 @@ class Registry:
             owners = ownership.recorded(kind, old, new, sent, options, now=now, subresource=subresource)
         strategies.PREPARE[subresource](kind, new, old)
         defaults.apply_defaults(kind, new)
+        if kind is kinds.SERVICE and not subresource:
+            self.services.initialise(new, old)
         _raise_invalid(kind, new, validation.validate_update(kind, new, old, subresource))
         if kind is kinds.PRIORITY_CLASS:
             priorities.check_class(self.store, new)
+        if not subresource:
+            options.warnings += warnings.of_changed(kind, new, old)
         taken = self.services.allocate(new, old) if kind is kinds.SERVICE and not subresource else Taken()
         _set_owners(new, owners)
         if _same(new, old):
@@ -202,7 +209,7 @@ class Registry:
     def _decoded(self, kind: Kind, data: Object, options: WriteOptions, *, applied: bool) -> Object:
         decoded = ownership.decoded(kind, data) if applied else schema.decode(kind, data)
         options.check_fields(kind, decoded.strict_errors)
-        decoded.object.setdefault("metadata", {})
+        identity.merge_owners(decoded.object.setdefault("metadata", {}), options.warnings)
         return decoded.object
 
     def place(self, kind: Kind, namespace: str, obj: Object) -> None:

@@ -15,6 +15,8 @@ import orjson
 from labctl.addresses.allocators import AllocationError, ClusterIPs, NodePorts
 from labctl.api import kinds, status
 from labctl.api.objects import Object
+from labctl.api.validation import services
+from labctl.api.validation.causes import invalid
 from labctl.apiserver import service_fields as fields
 
 
@@ -53,10 +55,8 @@ class ServiceAllocations:
         """Fill in addresses and ports of a Service that is about to be written, in place. Raises ApiError 422."""
         taken = Taken()
         try:
-            if fields.needs_cluster_ip(new):
-                self._families(new, old)
-                if not fields.is_headless(new):
-                    self._cluster_ips(new, old, taken)
+            if fields.needs_cluster_ip(new) and not fields.is_headless(new):
+                self._cluster_ips(new, old, taken)
             self._service_ports(new, old, taken)
         except status.ApiError:
             taken.give_back()
@@ -73,33 +73,33 @@ class ServiceAllocations:
         for port in set(_node_ports(old)) - kept_ports:
             self._ports.release(port)
 
-    def _families(self, service: Object, old: Object | None) -> None:
-        """Default ipFamilyPolicy and ipFamilies, from addresses the client chose and the families the lab has."""
+    def initialise(self, service: Object, old: Object | None) -> None:
+        """Default ipFamilyPolicy and ipFamilies before validation, in place (initIPFamilyFields). Raises ApiError 422."""
+        if not fields.needs_cluster_ip(service):
+            return
         spec = service["spec"]
-        chosen = [_family(a) for a in spec.get("clusterIPs") or () if a != fields.HEADLESS]
-        if old is not None and not spec.get("ipFamilyPolicy") and len(spec.get("ipFamilies") or chosen) > 1:
-            spec["ipFamilyPolicy"] = "PreferDualStack"
-        selectorless = fields.is_headless(service) and not spec.get("selector")
-        if not spec.get("ipFamilyPolicy"):
-            two = max(len(chosen), len(spec.get("ipFamilies") or ())) > 1
-            spec["ipFamilyPolicy"] = (
-                "RequireDualStack" if two or (selectorless and len(self._ips) > 1) else "SingleStack"
-            )
-        wanted = list(spec.get("ipFamilies") or chosen)
-        for family in wanted:
-            if family not in self._ips:
-                raise _invalid(service, "spec.ipFamilies[0]", f"{_json(family)}: not configured on this cluster")
+        fields.default_family_policy(spec, old)
+        _raise(service, services.cluster_ips(spec) or fields.wrong_number(spec, old["spec"] if old else {}))
+        families = list(spec.get("ipFamilies") or ())
+        families += [_family(a) for a in _addresses(service)[len(families) :]]
+        families = families or [next(iter(self._ips))]
+        many = spec["ipFamilyPolicy"] != "SingleStack"
+        # Endpoints of a headless Service without selector are somebody else's, of whatever family.
+        free = spec.get("clusterIP") == fields.HEADLESS and not spec.get("selector")
+        if not free:
+            _raise(service, self._not_configured(spec, families))
+        spec["ipFamilies"] = _both(families) if many and (free or len(self._ips) > 1) else families
+
+    def _not_configured(self, spec: Object, families: list[str]) -> list[status.Cause]:
+        causes = []
         if spec["ipFamilyPolicy"] == "RequireDualStack" and len(self._ips) < 2:
-            raise _invalid(
-                service,
-                "spec.ipFamilyPolicy",
-                f'"{spec["ipFamilyPolicy"]}": this cluster is not configured for dual-stack services',
-            )
-        both = spec["ipFamilyPolicy"] != "SingleStack"
-        wanted = wanted or [next(iter(self._ips))]
-        if both:
-            wanted += [f for f in self._ips if f not in wanted]
-        spec["ipFamilies"] = wanted if both else wanted[:1]
+            detail = "this cluster is not configured for dual-stack services"
+            causes.append(invalid("spec.ipFamilyPolicy", spec["ipFamilyPolicy"], detail))
+        return causes + [
+            invalid(f"spec.ipFamilies[{index}]", family, "not configured on this cluster")
+            for index, family in enumerate(families)
+            if family not in self._ips
+        ]
 
     def _cluster_ips(self, service: Object, old: Object | None, taken: Taken) -> None:
         spec = service["spec"]
@@ -196,6 +196,15 @@ def _node_ports(service: Object) -> list[int]:
     ports = [p["nodePort"] for p in service["spec"].get("ports") or () if p.get("nodePort")]
     health = service["spec"].get("healthCheckNodePort")
     return [*ports, health] if health else ports
+
+
+def _both(families: list[str]) -> list[str]:
+    return families if len(families) > 1 else [families[0], "IPv6" if families[0] == "IPv4" else "IPv4"]
+
+
+def _raise(service: Object, causes: list[status.Cause]) -> None:
+    if causes:
+        raise status.invalid(kinds.SERVICE, service["metadata"].get("name", ""), causes)
 
 
 def _json(value: object) -> str:

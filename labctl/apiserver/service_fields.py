@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 from labctl.api.objects import Object
+from labctl.api.status import Cause
+from labctl.api.validation.causes import invalid
 
 HEADLESS = "None"
 _WITH_CLUSTER_IP = ("ClusterIP", "NodePort", "LoadBalancer")
@@ -48,8 +50,9 @@ def normalise_cluster_ips(new: Object, old: Object | None) -> None:
         return
     before = old["spec"]
     changed = spec.get("clusterIP") != before.get("clusterIP")
-    same_list = spec.get("clusterIPs") == before.get("clusterIPs")
-    if not changed or not same_list:
+    if not changed and not spec.get("clusterIPs") and before.get("clusterIPs"):
+        spec["clusterIPs"] = before["clusterIPs"]
+    if not changed or (spec.get("clusterIPs") or before.get("clusterIPs")) != before.get("clusterIPs"):
         return
     if spec.get("clusterIP"):
         spec["clusterIPs"] = [spec["clusterIP"]]
@@ -57,6 +60,39 @@ def normalise_cluster_ips(new: Object, old: Object | None) -> None:
         spec.pop("clusterIPs", None)  # cleared by the client: keep_allocated puts both back
     else:
         spec.pop("clusterIPs", None)
+
+
+def default_family_policy(spec: Object, old: Object | None) -> None:
+    """The policy of before, or one family: a change of their number must be asked for. In place."""
+    if "ipFamilyPolicy" in spec:
+        return
+    if old is not None and old["spec"].get("ipFamilyPolicy"):
+        spec["ipFamilyPolicy"] = old["spec"]["ipFamilyPolicy"]
+    elif spec.get("clusterIP") == HEADLESS and not spec.get("selector"):
+        spec["ipFamilyPolicy"] = "RequireDualStack"
+    else:
+        spec["ipFamilyPolicy"] = "SingleStack"
+
+
+_TWO = (("clusterIPs", "cluster IPs", "cluster IP"), ("ipFamilies", "IP families", "IP family"))
+
+
+def wrong_number(spec: Object, before: Object) -> list[Cause]:
+    """A policy that does not go with the number of addresses or families.
+
+    What a Service that becomes SingleStack leaves as it was, is cut to its first value, in place.
+    """
+    policy, causes = spec["ipFamilyPolicy"], []
+    for name, many, one in _TWO:
+        had, has = before.get(name) or [], spec.get(name) or []
+        if policy != "SingleStack":
+            if len(had) == 2 and len(has) == 1:
+                causes.append(f"must be 'SingleStack' to release the secondary {one}")
+        elif len(has) > 1 and has == had:
+            spec[name] = has[:1]
+        elif len(has) == 2:
+            causes.append(f"must be 'RequireDualStack' or 'PreferDualStack' when multiple {many} are specified")
+    return [invalid("spec.ipFamilyPolicy", policy, detail) for detail in causes]
 
 
 def keep_allocated(new: Object, old: Object) -> None:
@@ -81,6 +117,8 @@ def keep_allocated(new: Object, old: Object) -> None:
 def drop_type_dependent(new: Object, old: Object | None) -> None:
     """Drop what the new type has no use for, where the client left it as it was (dropTypeDependentFields)."""
     spec = new["spec"]
+    if spec.get("type") == "ExternalName" and spec.get("internalTrafficPolicy") in ("Cluster", "Local"):
+        del spec["internalTrafficPolicy"]
     if old is None:
         return
     before = old["spec"]

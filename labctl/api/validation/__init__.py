@@ -84,7 +84,7 @@ def validate_update(kind: Kind, new: Object, old: Object, subresource: str = "")
             check = _STATUS.get(kind)
         return causes + (check(new, old) if check else [])
     if meta.changed(new, old):
-        causes += meta.validate(kind, new)
+        causes += meta.validate(kind, new, is_new=False)
     change = _UPDATE.get(kind)
     of_change = change(new, old) if change else []
     of_object = _of_object(kind, new)

@@ -21,7 +21,7 @@ from labctl.api.validation.causes import (
 
 _PROTOCOLS = ("SCTP", "TCP", "UDP")
 _ADDRESS_TYPES = ("FQDN", "IPv4", "IPv6")
-_MAX_ENDPOINTS, _MAX_PORTS, _MAX_ADDRESSES = 1000, 100, 100
+_MAX_ENDPOINTS, _MAX_PORTS, _MAX_ADDRESSES, _MAX_HINTS = 1000, 100, 100, 8
 
 
 def validate_endpoints(endpoints: Object) -> list[Cause]:
@@ -43,10 +43,12 @@ def validate_endpoints(endpoints: Object) -> list[Cause]:
 
 def _address(path: str, address: Object) -> list[Cause]:
     ip = address.get("ip", "")
-    causes = all_invalid(f"{path}.ip", ip, address_complaints(ip) or endpoint_address_complaints(ip))
+    wrong = address_complaints(ip)
+    complaints = [*wrong, "must be a valid IP address"] if wrong else endpoint_address_complaints(ip)  # it looks twice
+    causes = all_invalid(f"{path}.ip", ip, complaints)
     if hostname := address.get("hostname"):
         causes += all_invalid(f"{path}.hostname", hostname, names.dns1123_label(hostname))
-    if node := address.get("nodeName"):
+    if (node := address.get("nodeName")) is not None:
         causes += all_invalid(f"{path}.nodeName", node, names.dns1123_subdomain(node))
     return causes
 
@@ -61,7 +63,12 @@ def _port(path: str, port: Object, *, name_required: bool) -> list[Cause]:
     causes += all_invalid(f"{path}.port", port.get("port"), names.port_number(port.get("port") or 0))
     if port.get("protocol") not in _PROTOCOLS:
         causes.append(unsupported(f"{path}.protocol", port.get("protocol"), _PROTOCOLS))
-    return causes
+    return causes + _app_protocol(path, port)
+
+
+def _app_protocol(path: str, port: Object) -> list[Cause]:
+    name = port.get("appProtocol")
+    return [] if name is None else all_invalid(f"{path}.appProtocol", name, names.qualified_name(name))
 
 
 def validate_slice(slice_: Object) -> list[Cause]:
@@ -96,10 +103,26 @@ def _endpoint(path: str, endpoint: Object, kind: str) -> list[Cause]:
         causes.append(too_many(f"{path}.addresses", len(addresses), _MAX_ADDRESSES))
     for index, address in enumerate(addresses):
         causes += all_invalid(f"{path}.addresses[{index}]", address, _complaints(address, kind))
-    if hostname := endpoint.get("hostname"):
-        causes += all_invalid(f"{path}.hostname", hostname, names.dns1123_label(hostname))
-    if node := endpoint.get("nodeName"):
+    if (node := endpoint.get("nodeName")) is not None:
         causes += all_invalid(f"{path}.nodeName", node, names.dns1123_subdomain(node))
+    if (hostname := endpoint.get("hostname")) is not None:
+        causes += all_invalid(f"{path}.hostname", hostname, names.dns1123_label(hostname))
+    return causes + _hints(f"{path}.hints", endpoint.get("hints") or {})
+
+
+def _hints(path: str, hints: Object) -> list[Cause]:
+    causes: list[Cause] = []
+    for field, check in (("forZones", names.label_value), ("forNodes", names.dns1123_subdomain)):
+        wanted, seen = hints.get(field) or [], set[str]()
+        if len(wanted) > _MAX_HINTS:
+            causes.append(too_many(f"{path}.{field}", len(wanted), _MAX_HINTS))
+            continue
+        for index, hint in enumerate(wanted):
+            here, name = f"{path}.{field}[{index}].name", hint.get("name", "")
+            if name in seen:
+                causes.append(duplicate(here, name))
+            seen.add(name)
+            causes += all_invalid(here, name, check(name))
     return causes
 
 
@@ -127,6 +150,5 @@ def _slice_ports(ports: list[Any]) -> list[Cause]:
             causes += all_invalid(f"{path}.name", name, names.dns1123_label(name))
         if port.get("protocol") not in _PROTOCOLS:
             causes.append(unsupported(f"{path}.protocol", port.get("protocol"), _PROTOCOLS))
-        if port.get("port") is not None:
-            causes += all_invalid(f"{path}.port", port["port"], names.port_number(port["port"]))
+        causes += _app_protocol(path, port)
     return causes

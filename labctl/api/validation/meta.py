@@ -37,19 +37,47 @@ def _address_name(text: str) -> list[str]:
     return [] if text == canonical else [f'must be in canonical form ("{canonical}")']
 
 
-def validate(kind: Kind, obj: Object) -> list[Cause]:
+def validate(kind: Kind, obj: Object, *, is_new: bool = True) -> list[Cause]:
     """Everything about metadata that can be wrong by itself."""
     metadata = obj["metadata"]
     check, causes = name_check(kind), []
     if generate := metadata.get("generateName"):
-        causes += all_invalid("metadata.generateName", generate, check(names.as_prefix(generate)))
+        prefix = names.as_prefix(generate)
+        complaints = [] if is_new else names.path_segment(prefix)
+        if is_new or kind is not kinds.SERVICE:
+            complaints += check(prefix)
+        causes += all_invalid("metadata.generateName", generate, complaints)
     if not metadata.get("name"):
         causes.append(required("metadata.name", "name or generateName is required"))
     else:
         causes += all_invalid("metadata.name", metadata["name"], check(metadata["name"]))
+    if metadata.get("generation", 0) < 0:
+        causes.append(invalid("metadata.generation", metadata["generation"], "must be greater than or equal to 0"))
     causes += labels("metadata.labels", metadata.get("labels") or {})
     causes += _annotations(metadata.get("annotations") or {})
-    return causes + _owners(metadata.get("ownerReferences") or ())
+    return causes + _owners(metadata.get("ownerReferences") or ()) + _finalizers(metadata.get("finalizers") or [])
+
+
+_STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
+
+
+def _finalizers(finalizers: list[str]) -> list[Cause]:
+    path, causes = "metadata.finalizers", list[Cause]()
+    for finalizer in finalizers:
+        causes += all_invalid(path, finalizer, names.qualified_name(finalizer))
+    if {"orphan", "foregroundDeletion"} <= set(finalizers):
+        detail = "finalizer orphan and foregroundDeletion cannot be both set"
+        causes.append(invalid(path, finalizers, detail))
+    for index, finalizer in enumerate(finalizers):
+        causes += finalizer_kind(f"{path}[{index}]", finalizer)
+    return causes
+
+
+def finalizer_kind(path: str, finalizer: str) -> list[Cause]:
+    """A finalizer without a domain must be one of Kubernetes' own."""
+    if "/" in finalizer or finalizer in _STANDARD_FINALIZERS:
+        return []
+    return [invalid(path, finalizer, "name is neither a standard finalizer name nor is it fully qualified")]
 
 
 def labels(path: str, values: dict[str, str]) -> list[Cause]:
@@ -105,7 +133,7 @@ def validate_update(new: Object, old: Object) -> list[Cause]:
 
 def changed(new: Object, old: Object) -> bool:
     """Whether anything that `validate` looks at has changed: stored objects need no second look."""
-    watched = ("labels", "annotations", "ownerReferences", "generateName")
+    watched = ("labels", "annotations", "ownerReferences", "generateName", "finalizers")
     return any(new["metadata"].get(k) != old["metadata"].get(k) for k in watched)
 
 
@@ -125,18 +153,20 @@ def _annotations(values: dict[str, str]) -> list[Cause]:
 
 
 def _owners(owners: Any) -> list[Cause]:
-    causes = []
-    controllers = [o for o in owners if o.get("controller")]
+    causes, first, path = list[Cause](), "", "metadata.ownerReferences"
     for owner in owners:
-        for name in ("apiVersion", "kind", "name", "uid"):
-            if not owner.get(name):
-                path = "metadata.ownerReferences" + ("" if name == "apiVersion" else f".{name}")
-                causes.append(invalid(path, owner.get(name, ""), "must not be empty"))
-    if len(controllers) > 1:
-        detail = (
-            "Only one reference can have Controller set to true. Found "
-            f'"true" in references for {controllers[0]["kind"]}/{controllers[0]["name"]} and '
-            f"{controllers[1]['kind']}/{controllers[1]['name']}"
-        )
-        causes.append(invalid("metadata.ownerReferences", owners, detail))
+        if not (owner.get("apiVersion") or "").rpartition("/")[2]:
+            causes.append(invalid(f"{path}.apiVersion", owner.get("apiVersion", ""), "version must not be empty"))
+        causes += [
+            invalid(f"{path}.{name}", owner.get(name, ""), "must not be empty")
+            for name in ("kind", "name", "uid")
+            if not owner.get(name)
+        ]
+        if not owner.get("controller"):
+            continue
+        name = f"{owner.get('kind', '')}/{owner.get('name', '')}"
+        if first:
+            text = 'Only one reference can have Controller set to true. Found "true" in references for'
+            causes.append(invalid(path, owners, f"{text} {first} and {name}"))
+        first = first or name
     return causes

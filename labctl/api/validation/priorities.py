@@ -16,7 +16,7 @@ _POLICIES = ("Never", "PreemptLowerPriority")
 
 def validate(priority_class: Object) -> list[Cause]:
     """A PriorityClass."""
-    name, value = priority_class["metadata"]["name"], priority_class.get("value", 0)
+    name, value = priority_class["metadata"].get("name", ""), priority_class.get("value", 0)
     causes = []
     if name.startswith(_PREFIX):
         if wrong := _wrong_system_class(name, value, is_default=bool(priority_class.get("globalDefault"))):
