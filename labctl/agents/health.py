@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 
+from labctl.api.times import Clock, format_micro_time
 from labctl.config import PROXY_HEALTH_PORT, PROXY_METRICS_PORT
 from labctl.proxy.model import ServicePort, categorise
 
@@ -20,10 +22,12 @@ _ALWAYS = (PROXY_HEALTH_PORT, PROXY_METRICS_PORT)
 class HealthServers:
     """Listens on the proxy's health port, and on each health check node port while its Service exists."""
 
-    def __init__(self, error: Callable[[], str], mode: Callable[[], str]) -> None:
+    def __init__(self, error: Callable[[], str], mode: Callable[[], str], *, clock: Clock = time.time) -> None:
         """`error` says what is wrong with the proxy, or nothing; `mode` the proxy mode that stands."""
         self._error = error
         self._mode = mode
+        self._clock = clock
+        self._well_at = clock()
         self._local: dict[int, tuple[str, str, int]] = {}
         self._servers: dict[int, asyncio.Server] = {}
         self._changed = asyncio.Event()
@@ -73,13 +77,28 @@ class HealthServers:
 
         return await asyncio.start_server(serve, host, port)
 
+    def _own_health(self, error: str) -> tuple[HTTPStatus, dict[str, object]]:
+        """As long as all is well, `lastUpdated` is now."""
+        now = self._clock()
+        if not error:
+            self._well_at = now
+        body: dict[str, object] = {
+            "lastUpdated": format_micro_time(self._well_at),
+            "currentTime": format_micro_time(now),
+            "nodeEligible": True,
+            "healthy": not error,
+        }
+        if error:
+            return HTTPStatus.SERVICE_UNAVAILABLE, body | {"error": error}
+        return HTTPStatus.OK, body
+
     def answer(self, port: int) -> tuple[HTTPStatus, dict[str, object] | str]:
         """What a request on a port is answered."""
         error = self._error()
         if port == PROXY_METRICS_PORT:
             return HTTPStatus.OK, self._mode()
         if port == PROXY_HEALTH_PORT:
-            return (HTTPStatus.SERVICE_UNAVAILABLE, {"error": error}) if error else (HTTPStatus.OK, {"status": "ok"})
+            return self._own_health(error)
         namespace, name, count = self._local.get(port, ("", "", 0))
         body: dict[str, object] = {
             "service": {"namespace": namespace, "name": name},
