@@ -16,7 +16,9 @@ def test_a_connection_reserves_one_record(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(sslproto.SSLProtocol, "max_size", sslproto.SSLProtocol.max_size)
     tls.small_buffers()
     loop = asyncio.new_event_loop()
-    protocol = sslproto.SSLProtocol(loop, asyncio.Protocol(), ssl.create_default_context(), loop.create_future())
+    protocol = sslproto.SSLProtocol(
+        loop, asyncio.Protocol(), ssl.create_default_context(), loop.create_future(), server_hostname="localhost"
+    )
     assert len(protocol.get_buffer(1 << 20)) == tls.RECORD
     protocol._app_transport.close()
     loop.close()

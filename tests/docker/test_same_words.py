@@ -150,7 +150,8 @@ def comparable(text: str, lab: Lab) -> str:
         (r'(resourceVersion"?: )"\d+"', r"\1REVISION"),
         (r"\b10\.\d+\.\d+\.\d+\b *", "ADDRESS "),
         (r"CLUSTER-IP +", "CLUSTER-IP "),  # as wide as the addresses are
-        (r"\b(\d+[ms]){1,2}\b", "AGE"),
+        (r"\b(\d+[ms]){1,2}\b *", "AGE "),
+        (r"AGE +", "AGE "),  # as wide as the ages are
         (r"(sleep-[a-z0-9]{10})-[a-z0-9]{5}", r"\1-SUFFIX"),
         (r"\b(web|one|two|good)-[a-z0-9]{5}\b", r"\1-SUFFIX"),
         (r"labctl api-resources|labctl explain|labctl get", lambda m: m[0].replace("labctl", "kubectl")),
