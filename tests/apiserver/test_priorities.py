@@ -39,7 +39,7 @@ async def test_every_cluster_has_those_of_the_system(api: Client) -> None:
         (
             "a",
             {"preemptionPolicy": "Always"},
-            'preemptionPolicy: Unsupported value: "Always": supported values: "Never", "PreemptLowerPriority"',
+            'preemptionPolicy: Unsupported value: "Always": supported values: "PreemptLowerPriority", "Never"',
         ),
     ],
 )

@@ -18,10 +18,12 @@ from labctl.api.validation import (
     budgets,
     endpoints,
     ephemeral,
+    ingresses,
     meta,
     pods,
     policies,
     priorities,
+    rbac,
     services,
     simple,
     workloads,
@@ -44,6 +46,17 @@ _CREATE: dict[Kind, Check] = {
     kinds.NETWORK_POLICY: policies.validate,
     kinds.POD_DISRUPTION_BUDGET: budgets.validate,
     kinds.PRIORITY_CLASS: priorities.validate,
+    kinds.INGRESS: ingresses.validate,
+    kinds.INGRESS_CLASS: ingresses.validate_class,
+    kinds.ROLE: rbac.validate_role,
+    kinds.CLUSTER_ROLE: rbac.validate_cluster_role,
+    kinds.ROLE_BINDING: rbac.validate_role_binding,
+    kinds.CLUSTER_ROLE_BINDING: rbac.validate_cluster_role_binding,
+}
+# What only a new object has to be.
+_ONLY_CREATE: dict[Kind, Check] = {
+    kinds.POD: ephemeral.validate_create,
+    kinds.INGRESS: ingresses.validate_create,
 }
 _UPDATE: dict[Kind, UpdateCheck] = {
     kinds.SERVICE: services.validate_update,
@@ -54,6 +67,9 @@ _UPDATE: dict[Kind, UpdateCheck] = {
     kinds.CONFIG_MAP: simple.validate_data_update,
     kinds.SECRET: simple.validate_data_update,
     kinds.PRIORITY_CLASS: priorities.validate_update,
+    kinds.INGRESS_CLASS: ingresses.validate_class_update,
+    kinds.ROLE_BINDING: rbac.validate_binding_update,
+    kinds.CLUSTER_ROLE_BINDING: rbac.validate_binding_update,
 }
 
 
@@ -72,7 +88,8 @@ def validate_create(kind: Kind, obj: Object) -> list[Cause]:
     causes = meta.validate(kind, obj)
     check = _CREATE.get(kind)
     causes += check(obj) if check else []
-    return causes + (ephemeral.validate_create(obj) if kind is kinds.POD else [])
+    once = _ONLY_CREATE.get(kind)
+    return causes + (once(obj) if once else [])
 
 
 def validate_update(kind: Kind, new: Object, old: Object, subresource: str = "") -> list[Cause]:
