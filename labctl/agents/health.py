@@ -14,7 +14,7 @@ from http import HTTPStatus
 
 from labctl.api.times import Clock, format_micro_time
 from labctl.config import PROXY_HEALTH_PORT, PROXY_METRICS_PORT
-from labctl.proxy.model import ServicePort, categorise
+from labctl.proxy.model import ServicePort
 
 _ALWAYS = (PROXY_HEALTH_PORT, PROXY_METRICS_PORT)
 
@@ -34,11 +34,13 @@ class HealthServers:
 
     def update(self, ports: Iterable[ServicePort]) -> None:
         """The present service ports."""
-        wanted = {
-            p.health_check_port: (p.namespace, p.name, len(categorise(p, node="").local))
-            for p in ports
-            if p.health_check_port
-        }
+        local: dict[tuple[int, str, str], set[str]] = {}
+        for port in ports:
+            if port.health_check_port:
+                ready = local.setdefault((port.health_check_port, port.namespace, port.name), set())
+                # An endpoint that ends still serves, but balancers are to leave the node.
+                ready.update(e.ip for e in port.endpoints if e.is_local and e.ready)
+        wanted = {number: (namespace, name, _pods(ready)) for (number, namespace, name), ready in local.items()}
         if wanted != self._local:
             self._local = wanted
             self._changed.set()
@@ -106,3 +108,9 @@ class HealthServers:
             "serviceProxyHealthy": not error,
         }
         return (HTTPStatus.OK if count and not error else HTTPStatus.SERVICE_UNAVAILABLE), body
+
+
+def _pods(addresses: set[str]) -> int:
+    """How many pods have these addresses: one of each family they may have."""
+    of_ipv6 = sum(":" in address for address in addresses)
+    return max(of_ipv6, len(addresses) - of_ipv6)
