@@ -100,7 +100,9 @@ MODIFIED = "the object has been modified; please apply your changes to the lates
 
 def invalid(kind: Kind, name: str, causes: list[Cause]) -> ApiError:
     """422 Invalid with one cause per field; `details.kind` is the Kind here, as in Kubernetes."""
-    texts = [f"{c.field}: {c.message}" for c in causes]
+    texts = list(
+        dict.fromkeys(f"{c.field}: {c.message}" for c in causes)
+    )  # the causes may repeat, the message does not
     text = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
     full = f"{kind.kind}.{kind.group}" if kind.group else kind.kind
     details: dict[str, Any] = {"name": name} if name else {}

@@ -109,4 +109,5 @@ def _needs_version(kind: Kind, name: str) -> status.ApiError:
     error = status.invalid(kind, name, [status.Cause("FieldValueInvalid", text, "metadata.resourceVersion")])
     full = f'{kind.kind}.{kind.group} "' if kind.group else f'{kind.kind} "'
     error.message = f'{kind.group_resource} "' + str(error).removeprefix(full)
+    error.details = {**(error.details or {}), "kind": kind.resource}
     return error

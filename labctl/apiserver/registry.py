@@ -237,6 +237,7 @@ def _resource(kind: Kind) -> str:
 
 def _raise_invalid(kind: Kind, obj: Object, causes: list[status.Cause]) -> None:
     if causes:
+        kind = kinds.storage_kind(kind) if kind is kinds.EVENTS_EVENT else kind  # Kubernetes names it so
         raise status.invalid(kind, obj["metadata"].get("name") or obj["metadata"].get("generateName", ""), causes)
 
 

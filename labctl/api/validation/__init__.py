@@ -15,15 +15,20 @@ from labctl.api.kinds import Kind
 from labctl.api.objects import Object
 from labctl.api.status import Cause
 from labctl.api.validation import (
+    addresses,
+    autoscalers,
     budgets,
+    cluster,
     endpoints,
     ephemeral,
+    events,
     ingresses,
     meta,
     pods,
     policies,
     priorities,
     rbac,
+    resources,
     services,
     simple,
     workloads,
@@ -42,7 +47,7 @@ _CREATE: dict[Kind, Check] = {
     kinds.POD_TEMPLATE: workloads.validate_pod_template,
     kinds.REPLICATION_CONTROLLER: workloads.validate_replication_controller,
     kinds.CONFIG_MAP: simple.validate_data,
-    kinds.SECRET: simple.validate_data,
+    kinds.SECRET: simple.validate_secret,
     kinds.NETWORK_POLICY: policies.validate,
     kinds.POD_DISRUPTION_BUDGET: budgets.validate,
     kinds.PRIORITY_CLASS: priorities.validate,
@@ -52,6 +57,18 @@ _CREATE: dict[Kind, Check] = {
     kinds.CLUSTER_ROLE: rbac.validate_cluster_role,
     kinds.ROLE_BINDING: rbac.validate_role_binding,
     kinds.CLUSTER_ROLE_BINDING: rbac.validate_cluster_role_binding,
+    kinds.NAMESPACE: cluster.validate_namespace,
+    kinds.NODE: cluster.validate_node,
+    kinds.LEASE: cluster.validate_lease,
+    kinds.STORAGE_CLASS: cluster.validate_storage_class,
+    kinds.LIMIT_RANGE: resources.validate_limits,
+    kinds.RESOURCE_QUOTA: resources.validate_quota,
+    kinds.IP_ADDRESS: addresses.validate_address,
+    kinds.SERVICE_CIDR: addresses.validate_cidr,
+    kinds.HORIZONTAL_POD_AUTOSCALER: autoscalers.validate,
+    kinds.HORIZONTAL_POD_AUTOSCALER_V1: autoscalers.validate_v1,
+    kinds.EVENT: events.validate,
+    kinds.EVENTS_EVENT: events.validate_new,
 }
 # What only a new object has to be.
 _ONLY_CREATE: dict[Kind, Check] = {
@@ -70,7 +87,15 @@ _UPDATE: dict[Kind, UpdateCheck] = {
     kinds.INGRESS_CLASS: ingresses.validate_class_update,
     kinds.ROLE_BINDING: rbac.validate_binding_update,
     kinds.CLUSTER_ROLE_BINDING: rbac.validate_binding_update,
+    kinds.NODE: cluster.validate_node_update,
+    kinds.STORAGE_CLASS: cluster.validate_storage_class_update,
+    kinds.RESOURCE_QUOTA: resources.validate_quota_update,
+    kinds.IP_ADDRESS: addresses.validate_address_update,
+    kinds.SERVICE_CIDR: addresses.validate_cidr_update,
+    kinds.EVENTS_EVENT: events.validate_new_update,
 }
+# Kinds of which only the change is looked at when they are updated.
+_CHANGE_ONLY = (kinds.SERVICE_CIDR, kinds.STORAGE_CLASS, kinds.PRIORITY_CLASS, kinds.NAMESPACE, kinds.EVENTS_EVENT)
 
 
 _STATUS: dict[Kind, UpdateCheck] = {
@@ -80,7 +105,15 @@ _STATUS: dict[Kind, UpdateCheck] = {
 }
 _EPHEMERAL = "ephemeralcontainers"
 # Kinds whose objects are looked at before the change is; it shows in the order of causes.
-_CHANGE_LAST = (kinds.DEPLOYMENT, kinds.REPLICA_SET, kinds.ENDPOINT_SLICE)
+_CHANGE_LAST = (
+    kinds.DEPLOYMENT,
+    kinds.REPLICA_SET,
+    kinds.ENDPOINT_SLICE,
+    kinds.ROLE_BINDING,
+    kinds.CLUSTER_ROLE_BINDING,
+    kinds.RESOURCE_QUOTA,
+    kinds.NODE,
+)
 
 
 def validate_create(kind: Kind, obj: Object) -> list[Cause]:
@@ -104,7 +137,7 @@ def validate_update(kind: Kind, new: Object, old: Object, subresource: str = "")
         causes += meta.validate(kind, new, is_new=False)
     change = _UPDATE.get(kind)
     of_change = change(new, old) if change else []
-    of_object = _of_object(kind, new)
+    of_object = [] if kind in _CHANGE_ONLY else _of_object(kind, new)
     causes += of_object + of_change if kind in _CHANGE_LAST else of_change + of_object
     return list(dict.fromkeys(causes))
 

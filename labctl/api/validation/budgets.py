@@ -18,7 +18,7 @@ def validate(budget: Object) -> list[Cause]:
     spec = budget.get("spec") or {}
     causes: list[Cause] = []
     if spec.get("minAvailable") is not None and spec.get("maxUnavailable") is not None:
-        causes.append(invalid("spec", spec, "minAvailable and maxUnavailable cannot be both set"))
+        causes.append(invalid("spec", _shown(spec), "minAvailable and maxUnavailable cannot be both set"))
     for name in ("minAvailable", "maxUnavailable"):
         if spec.get(name) is not None:
             causes += _amount(f"spec.{name}", spec[name])
@@ -28,6 +28,12 @@ def validate(budget: Object) -> list[Cause]:
     if policy not in (None, *_POLICIES):
         causes.append(listed("spec.unhealthyPodEvictionPolicy", policy, _POLICIES))
     return causes
+
+
+def _shown(spec: Object) -> Object:
+    """The spec as Kubernetes' internal type has it."""
+    fields = ("minAvailable", "selector", "maxUnavailable", "unhealthyPodEvictionPolicy")
+    return {name[0].upper() + name[1:]: spec.get(name) for name in fields}
 
 
 def _amount(path: str, value: Any) -> list[Cause]:

@@ -15,6 +15,18 @@ from labctl.api.validation.causes import address_complaints, all_invalid, forbid
 _MAX_ANNOTATIONS_BYTES = 256 * 1024
 _IMMUTABLE = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
 _LABEL_NAMES = (kinds.SERVICE, kinds.NAMESPACE)
+# Kinds whose names are looked at when they are created, and never again.
+_NAMED_ONCE = (
+    kinds.SERVICE,
+    kinds.EVENTS_EVENT,
+    kinds.HORIZONTAL_POD_AUTOSCALER,
+    kinds.HORIZONTAL_POD_AUTOSCALER_V1,
+    kinds.NETWORK_POLICY,
+    kinds.PRIORITY_CLASS,
+    kinds.RESOURCE_QUOTA,
+    kinds.DEPLOYMENT,
+    kinds.POD,
+)
 _RBAC_GROUP = "rbac.authorization.k8s.io"
 
 
@@ -24,7 +36,7 @@ def name_check(kind: Kind) -> Callable[[str], list[str]]:
         return names.dns1123_label
     if kind is kinds.IP_ADDRESS:
         return _address_name
-    if kind.group == _RBAC_GROUP:
+    if kind.group == _RBAC_GROUP or kind in (kinds.EVENT, kinds.POD_DISRUPTION_BUDGET):
         return names.path_segment
     return names.dns1123_subdomain
 
@@ -44,7 +56,7 @@ def validate(kind: Kind, obj: Object, *, is_new: bool = True) -> list[Cause]:
     if generate := metadata.get("generateName"):
         prefix = names.as_prefix(generate)
         complaints = [] if is_new else names.path_segment(prefix)
-        if is_new or kind is not kinds.SERVICE:
+        if is_new or kind not in _NAMED_ONCE:
             complaints += check(prefix)
         causes += all_invalid("metadata.generateName", generate, complaints)
     if not metadata.get("name"):

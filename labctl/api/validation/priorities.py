@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from labctl.api.objects import Object
 from labctl.api.status import Cause
-from labctl.api.validation.causes import forbidden, invalid, listed
+from labctl.api.validation.causes import forbidden, invalid, listed, required
 
 SYSTEM_CLASSES = {"system-cluster-critical": 2_000_000_000, "system-node-critical": 2_000_001_000}
 """The classes that every cluster has, and their values; other names may not begin as these do."""
@@ -25,7 +25,11 @@ def validate(priority_class: Object) -> list[Cause]:
     elif value > _HIGHEST:
         causes.append(forbidden("value", f"maximum allowed value of a user defined priority is {_HIGHEST}"))
     policy = priority_class.get("preemptionPolicy", _POLICIES[0])
-    return causes if policy in _POLICIES else [*causes, listed("preemptionPolicy", policy, _POLICIES)]
+    if not policy:
+        causes.append(required("preemptionPolicy"))
+    elif policy not in _POLICIES:
+        causes.append(listed("preemptionPolicy", policy, _POLICIES))
+    return causes
 
 
 def _wrong_system_class(name: str, value: int, *, is_default: bool) -> str:

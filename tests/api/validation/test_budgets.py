@@ -27,7 +27,7 @@ from labctl.api.validation import budgets
         (
             {"minAvailable": 1, "maxUnavailable": 1},
             [
-                'spec: Invalid value: {"minAvailable":1,"maxUnavailable":1}: '
+                'spec: Invalid value: {"MinAvailable":1,"Selector":null,"MaxUnavailable":1,"UnhealthyPodEvictionPolicy":null}: '
                 "minAvailable and maxUnavailable cannot be both set"
             ],
         ),
