@@ -61,6 +61,14 @@ def admit_pod(store: Store, pod: Object) -> None:
     priorities.admit_pod(store, pod)
 
 
+def admit_pod_update(new: Object, old: Object) -> None:
+    """What an update that leaves it out does not take from a pod, in place: `kubectl replace` sends its file again."""
+    for name in ("priority", "preemptionPolicy"):
+        if new["spec"].get(name) is None and name in old["spec"]:
+            new["spec"][name] = old["spec"][name]
+    _tolerations(new["spec"])
+
+
 def _runtime_class(pod: Object) -> None:
     """There are no RuntimeClasses in a lab, so that a pod that names one names one that is missing."""
     if name := pod["spec"].get("runtimeClassName"):

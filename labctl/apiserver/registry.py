@@ -130,6 +130,8 @@ class Registry:
         defaults.apply_defaults(kind, new)
         if kind is kinds.SERVICE and not subresource:
             self.services.initialise(new, old)
+        if kind is kinds.POD and not subresource:
+            admission.admit_pod_update(new, old)
         _raise_invalid(kind, new, validation.validate_update(kind, new, old, subresource))
         if kind is kinds.PRIORITY_CLASS:
             priorities.check_class(self.store, new)

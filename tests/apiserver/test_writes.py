@@ -244,3 +244,17 @@ async def test_a_pod_of_a_runtime_class_is_refused(api: Client) -> None:
         403,
         'pods "p" is forbidden: pod rejected: RuntimeClass "gvisor" not found',
     )
+
+
+async def test_replacing_a_pod_by_its_manifest_takes_nothing_from_it(api: Client) -> None:
+    await api.post(f"{DEFAULT}/serviceaccounts", meta("default"))
+    spec = {
+        "containers": [{"name": "a", "image": "b"}],
+        "automountServiceAccountToken": False,
+        "serviceAccount": "default",
+    }
+    body = {**meta("p"), "spec": {**spec, "serviceAccountName": "default"}}
+    made = (await api.post(f"{DEFAULT}/pods", body)).json["spec"]
+    body["metadata"]["labels"] = {"a": "b"}
+    replaced = await api.put(f"{DEFAULT}/pods/p", body)
+    assert (replaced.code, replaced.json["spec"]) == (200, made)

@@ -15,12 +15,13 @@ from labctl.api.validation.causes import (
     duplicate,
     forbidden,
     invalid,
+    listed,
     required,
     unsupported,
 )
 
-_RESTART = ("Always", "Never", "OnFailure")
-_DNS = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
+_RESTART = ("Always", "OnFailure", "Never")  # in Kubernetes' order
+_DNS = ("ClusterFirstWithHostNet", "ClusterFirst", "Default", "None")
 _PULL = ("Always", "IfNotPresent", "Never")
 _PROTOCOLS = ("SCTP", "TCP", "UDP")
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
@@ -45,7 +46,7 @@ def spec(path: str, pod: Object) -> list[Cause]:
         causes.append(required(f"{path}.containers"))
     for name, allowed in (("restartPolicy", _RESTART), ("dnsPolicy", _DNS)):
         if pod.get(name) not in allowed:
-            causes.append(unsupported(f"{path}.{name}", pod.get(name, ""), allowed))
+            causes.append(listed(f"{path}.{name}", pod.get(name, ""), allowed))
     causes += meta.labels(f"{path}.nodeSelector", pod.get("nodeSelector") or {})
     for name in ("hostname", "subdomain"):
         if value := pod.get(name):
