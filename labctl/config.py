@@ -70,6 +70,7 @@ class LabConfig:
     lan_cidr: str = "192.168.123.0/24"
     pod_cidr6: str = ""
     service_cidr6: str = ""
+    lan_cidr6: str = ""
     node_port_range: tuple[int, int] = (30000, 32767)
     cluster_domain: str = "cluster.local"
     dns_address: str = "10.96.0.10"

@@ -12,6 +12,7 @@ import functools
 import logging
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from labctl.agents import troubles
@@ -24,7 +25,8 @@ from labctl.client.events import EventRecorder
 from labctl.client.http import HttpApi
 from labctl.client.informer import Informer
 from labctl.config import NET_SYSCTLS, LabConfig, NodeConfig
-from labctl.proxy import mode, node_setup
+from labctl.proxy import family, mode, node_setup
+from labctl.proxy.dual import DualStack
 from labctl.proxy.model import NodeView
 from labctl.proxy.pod_rules import PodRules
 from labctl.proxy.pods import compact_pod
@@ -49,29 +51,36 @@ class Agent:
             ca_certificate=config.credentials.ca_certificate,
             user_agent="labctl-node",
         )
-        view = NodeView(self._node.name, self._node.address, config.pod_cidr, config.service_cidr)
+        view, *_ = views = node_views(config, self._node)
+        families = [v.family.name for v in views]
+        self._backend = functools.partial(backend, views)
         self._tracker = Tracker(view)
         self._syncer = Syncer(
-            self._tracker, backend(config.proxy_mode), run, on_foreign_change=lambda: self._pod_rules.rewrite()
+            self._tracker, self._backend(config.proxy_mode), run, on_foreign_change=lambda: self._pod_rules.rewrite()
         )
         self._pod_rules = PodRules(
             run,
             self._for_pods,
             self._syncer,
             node=self._node.name,
-            pod_cidr=self._node.pod_cidr,
+            pod_cidrs={family.of(cidr): cidr for cidr in (self._node.pod_cidr, self._node.pod_cidr6) if cidr},
             guard=functools.partial(write_guard, config),
         )
         for_pods = self._pods_changed
         self._pods = Informer(api, kinds.POD, for_pods, transform=compact_pod)
         self._namespaces = Informer(api, kinds.NAMESPACE, for_pods)
         self._policies = Informer(api, kinds.NETWORK_POLICY, for_pods)
-        self._services = Informer(api, kinds.SERVICE, self._service_changed, transform=compact_service)
+        self._services = Informer(
+            api,
+            kinds.SERVICE,
+            self._service_changed,
+            transform=functools.partial(compact_service, ip_families=families),
+        )
         self._slices = Informer(
             api,
             kinds.ENDPOINT_SLICE,
             self._slice_changed,
-            transform=functools.partial(compact_slice, node=self._node.name),
+            transform=functools.partial(compact_slice, node=self._node.name, ip_families=families),
         )
         self._nodes = Informer(api, kinds.NODE, self._node_changed, field_selector=f"metadata.name={self._node.name}")
         self._modes = Informer(
@@ -148,7 +157,7 @@ class Agent:
 
     def _mode_changed(self, _: Object | None, configured: Object | None) -> None:
         try:
-            self._syncer.use(backend(mode.mode_of(configured, self._config.proxy_mode)))
+            self._syncer.use(self._backend(mode.mode_of(configured, self._config.proxy_mode)))
         except mode.UnknownMode as error:
             _LOG.warning("%s: the rules stay as they are", error)
 
@@ -158,15 +167,26 @@ class Agent:
             self._syncer.notify()
 
 
-def backend(wanted: mode.Mode) -> Backend:
-    """The backend of a mode, imported only when it is used."""
+def node_views(config: LabConfig, node: NodeConfig) -> list[NodeView]:
+    """What rules depend on, for each family of the lab, IPv4 first."""
+    views = [NodeView(node.name, node.address, config.pod_cidr, config.service_cidr)]
+    if config.ip_family == "dual":
+        views.append(NodeView(node.name, node.address6, config.pod_cidr6, config.service_cidr6))
+    return views
+
+
+def backend(views: Sequence[NodeView], wanted: mode.Mode) -> Backend:
+    """The backend of a mode for all families of the lab. Imported only when it is used."""
+    made: list[Backend]
     if wanted == "nftables":
         from labctl.proxy.nftables.backend import NftablesBackend
 
-        return NftablesBackend(run)
-    from labctl.proxy.iptables.backend import IptablesBackend
+        made = [NftablesBackend(run, v.family) for v in views]
+    else:
+        from labctl.proxy.iptables.backend import IptablesBackend
 
-    return IptablesBackend(run)
+        made = [IptablesBackend(run, v.family) for v in views]
+    return DualStack(made[0], made[1], views[1]) if len(made) == 2 else made[0]
 
 
 async def set_up(config: LabConfig, node: NodeConfig) -> None:
@@ -177,17 +197,28 @@ async def set_up(config: LabConfig, node: NodeConfig) -> None:
     uplink = node_setup.default_route(await run("ip", "-o", "-4", "addr"), config)
     if uplink:
         await run("ip", "route", "replace", *uplink)
+    if config.ip_family == "dual":
+        for route in node_setup.routes6(config):
+            await run("ip", "-6", "route", "replace", *route)
     await write_guard(config)
 
 
 async def write_guard(config: LabConfig) -> None:
     """Masquerading, and what must never leave the node; may be repeated."""
-    await run("iptables-restore", "-w", "5", "--noflush", stdin=node_setup.guard_rules(config))
+    ranges = [(config.pod_cidr, config.service_cidr), (config.pod_cidr6, config.service_cidr6)]
+    for pods, services in ranges:
+        if pods:
+            of = family.of(pods)
+            await run(*of.restore, stdin=node_setup.guard_rules(pods, services))
+            await _jump(of.tables)
+
+
+async def _jump(iptables: str) -> None:
     for table, chain, rule in node_setup.JUMPS:
         try:
-            await run("iptables", "-w", "5", "-t", table, "-C", chain, *rule)
+            await run(iptables, "-w", "5", "-t", table, "-C", chain, *rule)
         except CommandFailed:
-            await run("iptables", "-w", "5", "-t", table, "-A", chain, *rule)
+            await run(iptables, "-w", "5", "-t", table, "-A", chain, *rule)
 
 
 def write_sysctls(root: Path) -> None:

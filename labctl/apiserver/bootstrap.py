@@ -55,7 +55,7 @@ def _ensure_service_cidr(registry: Registry) -> None:
     """As kubernetes-service-cidr-controller makes it: kube-proxy knows from it which addresses are Services'."""
     if registry.exists(kinds.SERVICE_CIDR, "", _SELF.name):
         return
-    spec = {"cidrs": [registry.config.service_cidr]}
+    spec = {"cidrs": [c for c in (registry.config.service_cidr, registry.config.service_cidr6) if c]}
     _ensure(registry, kinds.SERVICE_CIDR, "", {"metadata": {"name": _SELF.name}, "spec": spec})
     condition = {
         "type": "Ready",

@@ -12,6 +12,13 @@ Name = Annotated[str, typer.Option("--name", envvar="LABCTL_NAME", help="Name of
 DEFAULT = "lab"
 
 
+class IpFamily(Enum):
+    """The address families of a lab."""
+
+    IPV4 = "ipv4"
+    DUAL = "dual"
+
+
 class ProxyMode(Enum):
     """kube-proxy's modes."""
 
@@ -40,6 +47,9 @@ def up(
     proxy_mode: Annotated[
         ProxyMode | None, typer.Option(help="How nodes program Services (iptables); also of a lab that runs.")
     ] = None,
+    ip_family: Annotated[
+        IpFamily | None, typer.Option(help="IPv4 alone (ipv4), or pods, nodes and Services with IPv6 beside it.")
+    ] = None,
     dns_upstream: Annotated[
         list[str] | None,
         typer.Option(help="Resolver for names outside the cluster, 'host' for this machine's own, or none (default)."),
@@ -60,6 +70,7 @@ def up(
         lan_cidr=lan_cidr,
         api_port=port,
         proxy_mode=proxy_mode.value if proxy_mode else None,
+        ip_family=ip_family.value if ip_family else None,
         dns_upstreams=tuple(dns_upstream) if dns_upstream else None,
     )
     try:

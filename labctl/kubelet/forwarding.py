@@ -41,11 +41,16 @@ class Published:
 
 
 def published(service: Object) -> Published | None:
-    """What a Service publishes on the host: its ports (LoadBalancer) or its nodePorts (NodePort); None for others."""
+    """What a Service publishes on the host: its ports (LoadBalancer) or its nodePorts (NodePort); None for others.
+
+    The host's 127.0.0.1 is IPv4, and so is everything up to the nodes.
+    """
     spec = service["spec"]
+    cluster_ip = _ipv4(spec)
     kind = spec.get("type")
     if (
         kind not in ("LoadBalancer", "NodePort")
+        or not cluster_ip
         or spec.get("loadBalancerClass")
         or "deletionTimestamp" in service["metadata"]
     ):
@@ -58,7 +63,19 @@ def published(service: Object) -> Published | None:
     )
     if not ports:
         return None
-    return Published(key_of(service), ports, is_balancer, spec.get("clusterIP") or "")
+    return Published(key_of(service), ports, is_balancer, cluster_ip)
+
+
+def lacks_ipv4(service: Object) -> bool:
+    """Whether this is a load balancer that is not published because it has addresses of IPv6 only."""
+    spec = service["spec"]
+    wanted = spec.get("type") == "LoadBalancer" and not spec.get("loadBalancerClass")
+    return bool(wanted and spec.get("clusterIP") and not _ipv4(spec))
+
+
+def _ipv4(spec: Object) -> str:
+    addresses: list[str] = spec.get("clusterIPs") or [spec.get("clusterIP") or ""]
+    return next((a for a in addresses if ":" not in a), "")
 
 
 def _protocol(port: Object) -> Protocol:

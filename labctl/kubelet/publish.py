@@ -22,7 +22,7 @@ from labctl.engine.errors import EngineError, NameInUse, NoSuchContainer, PortUn
 from labctl.engine.protocol import ContainerSpec, ContainerState, EngineEvent, PortBinding
 from labctl.errors import LabctlError
 from labctl.kubelet import holders
-from labctl.kubelet.forwarding import Published, PublishedPort, published, render_rules, target_nodes
+from labctl.kubelet.forwarding import Published, PublishedPort, lacks_ipv4, published, render_rules, target_nodes
 from labctl.kubelet.kit import Kit
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,7 @@ ROLE = "load-balancer"
 LABEL_SERVICE, LABEL_DIGEST = "labctl.service", "labctl.digest"
 INGRESS = [{"hostname": "localhost"}]
 _RETRY_S, _MAX_RETRY_S = 1.0, 10.0
+_ONLY_IPV6 = "it has no IPv4 address, and only that can be published on 127.0.0.1: add IPv4 to its ipFamilies"
 _SCRIPT = """
 printf %s "$RULES" | iptables-restore || exit 1
 [ -z "$VIA" ] || ip route replace "$SERVICES" via "$VIA"
@@ -80,7 +81,7 @@ class Publisher:
             return
         if kind is kinds.SERVICE:
             key = key_of(obj)
-            if key in self._entries or published(obj) is not None or _is_ours(obj):
+            if key in self._entries or published(obj) is not None or _is_ours(obj) or lacks_ipv4(obj):
                 self._wake(key)
         else:
             name = (obj["metadata"].get("labels") or {}).get("kubernetes.io/service-name")
@@ -166,6 +167,8 @@ class Publisher:
         wanted = None if service is None else published(service)
         if service is None or wanted is None:
             await self._unpublish(key, entry, service)
+            if service is not None and lacks_ipv4(service):
+                self._refuse(service, _ONLY_IPV6)
             return True
         try:
             await self._publish(service, wanted, entry)
@@ -283,14 +286,18 @@ class Publisher:
         if entry.told != (port.port, other):
             entry.told = (port.port, other)
             holder = other or await self._find_holder(port)
-            message = f"port {port} of 127.0.0.1 is held by {holder}: free it, or change the Service's port"
-            text = f"Error syncing load balancer: failed to ensure load balancer: {message}"
-            self._kit.recorder.event(service, "Warning", "SyncLoadBalancerFailed", text)
+            self._refuse(
+                service, f"port {port} of 127.0.0.1 is held by {holder}: free it, or change the Service's port"
+            )
         if wanted.is_load_balancer:
             try:
                 await self._set_ingress(service, [])
             except LabctlError as failure:
                 log.warning("service %s: %s", wanted.service, failure)
+
+    def _refuse(self, service: Object, message: str) -> None:
+        text = f"Error syncing load balancer: failed to ensure load balancer: {message}"
+        self._kit.recorder.event(service, "Warning", "SyncLoadBalancerFailed", text)
 
     async def _find_holder(self, port: PublishedPort) -> str:
         try:

@@ -51,6 +51,11 @@ def render(template: str, config: LabConfig, *, api_port: int, docker_socket: st
         pods_network=config.pods_network,
         pod_cidr=config.pod_cidr,
         pod_gateway=plan.host(config.pod_cidr, 1),
+        lan_cidr6=config.lan_cidr6,
+        lan_dynamic_range6=plan.dynamic_range(config.lan_cidr6) if config.lan_cidr6 else "",
+        lan_gateway6=plan.host(config.lan_cidr6, 1) if config.lan_cidr6 else "",
+        pod_cidr6=config.pod_cidr6,
+        pod_gateway6=plan.host(config.pod_cidr6, 1) if config.pod_cidr6 else "",
         label_lab=LABEL_LAB,
         label_role=LABEL_ROLE,
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from labctl.config import LABEL_LAB
 from labctl.errors import MissingPrerequisite
-from labctl.lab import engine
+from labctl.lab import engine, ipv6
 from labctl.lab.plan import Ranges, UpOptions
 
 if TYPE_CHECKING:
@@ -71,6 +71,17 @@ def in_use(client: docker.DockerClient, *, but_of_lab: str) -> list[Taken]:
     routes = host_routes(table.read_text()) if table.exists() else ()
     others = [taken for taken in routes if taken.holder.rsplit(" ", 1)[-1] not in bridges]
     return [*docker_networks(networks, but_of_lab=but_of_lab), *others]
+
+
+def in_use6(client: docker.DockerClient) -> list[tuple[str, str]]:
+    """Every range of IPv6 in use on this machine, and by what."""
+    with engine.translated("listing Docker networks"):
+        networks = client.api.networks()
+    bridges = {"docker0"} | {f"br-{network['Id'][:12]}" for network in networks}
+    table = Path("/proc/net/ipv6_route")
+    routes = ipv6.host_routes(table.read_text()) if table.exists() else ()
+    others = [route for route in routes if route[1].rsplit(" ", 1)[-1] not in bridges]
+    return [*ipv6.docker_networks(networks), *others]
 
 
 def choose(options: UpOptions, taken: Sequence[Taken]) -> Ranges:

@@ -2,12 +2,14 @@
 
 Addresses on the LAN (192.168.123.0/24 unless told otherwise): .1 Docker's gateway, .2 the control plane, .11 onwards
 the nodes, .64/26 what Docker gives away (load balancers); the rest belongs to hosts outside the cluster. Of the pods'
-range every node owns one /24 and is its first address; the zeroth belongs to Docker's gateway.
+range every node owns one /24 and is its first address; the zeroth belongs to Docker's gateway. With IPv6 a node has the same
+number on the LAN, and owns a /80 of the pods' range.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -20,7 +22,8 @@ MAX_NODES = 50
 OUTSIDE_HOST = 234  # the chapter's 192.168.123.234
 STAND_IN_HOST = 235  # answers in place of raw.githubusercontent.com
 STAND_IN_NAME = "raw.githubusercontent.com"
-_CONTROL_PLANE, _FIRST_NODE, _DYNAMIC_PREFIX = 2, 11, 26
+_CONTROL_PLANE, _FIRST_NODE = 2, 11
+_DYNAMIC_PREFIX, _DYNAMIC_PREFIX6 = 26, 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +38,30 @@ class UpOptions:
     api_port: int | None = None
     proxy_mode: Literal["iptables", "nftables"] | None = None
     dns_upstreams: tuple[str, ...] | None = None
+    ip_family: Literal["ipv4", "dual"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Ranges:
-    """The address ranges of one lab."""
+    """The address ranges of one lab; those of IPv6 are empty where it has IPv4 only."""
 
     pods: str
     lan: str
     services: str
+    pods6: str = ""
+    lan6: str = ""
+    services6: str = ""
+
+    @classmethod
+    def of(cls, config: LabConfig) -> Ranges:
+        """The ranges of a lab that was decided before."""
+        six = {"pods6": config.pod_cidr6, "lan6": config.lan_cidr6, "services6": config.service_cidr6}
+        return cls(config.pod_cidr, config.lan_cidr, config.service_cidr, **six)
+
+    def words(self) -> list[str]:
+        """What `up` says of them, by family."""
+        families = ((self.pods, self.services, self.lan), (self.pods6, self.services6, self.lan6))
+        return [f"pods {pods}, services {services}, LAN {lan}" for pods, services, lan in families if pods]
 
 
 def host(cidr: str, number: int) -> str:
@@ -52,9 +70,13 @@ def host(cidr: str, number: int) -> str:
 
 
 def dynamic_range(lan_cidr: str) -> str:
-    """The part of the LAN that Docker gives to containers without an address of their own: its second quarter."""
-    quarters = list(ipaddress.ip_network(lan_cidr).subnets(new_prefix=_DYNAMIC_PREFIX))
-    return str(quarters[1])
+    """The part of the LAN that Docker gives to containers without an address of their own: its second quarter.
+
+    Of IPv6's LAN it is the second /80, fd00:192:168:123:1::/80.
+    """
+    network = ipaddress.ip_network(lan_cidr)
+    parts = network.subnets(new_prefix=_DYNAMIC_PREFIX if network.version == 4 else _DYNAMIC_PREFIX6)
+    return str(next(itertools.islice(parts, 1, None)))
 
 
 def checked(options: UpOptions) -> UpOptions:
@@ -87,7 +109,7 @@ def node_configs(count: int, ranges: Ranges) -> tuple[NodeConfig, ...]:
     """The nodes, numbered from 1."""
     parts = ipaddress.IPv4Network(ranges.pods).subnets(new_prefix=24)
     next(parts)
-    return tuple(
+    nodes = [
         NodeConfig(
             name=f"node-{number}",
             address=host(ranges.lan, _FIRST_NODE - 1 + number),
@@ -95,6 +117,19 @@ def node_configs(count: int, ranges: Ranges) -> tuple[NodeConfig, ...]:
             pod_address=str(part[1]),
         )
         for number, part in zip(range(1, count + 1), parts, strict=False)
+    ]
+    if not ranges.pods6:
+        return tuple(nodes)
+    parts6 = ipaddress.IPv6Network(ranges.pods6).subnets(new_prefix=80)
+    next(parts6)
+    return tuple(
+        replace(
+            node,
+            address6=host(ranges.lan6, _FIRST_NODE - 1 + number),
+            pod_cidr6=str(part),
+            pod_address6=str(part[1]),
+        )
+        for number, node, part in zip(range(1, count + 1), nodes, parts6, strict=False)
     )
 
 
@@ -109,6 +144,10 @@ def config(options: UpOptions, ranges: Ranges, *, nodes: int, credentials: Crede
         pod_cidr=ranges.pods,
         service_cidr=ranges.services,
         lan_cidr=ranges.lan,
+        pod_cidr6=ranges.pods6,
+        service_cidr6=ranges.services6,
+        lan_cidr6=ranges.lan6,
+        ip_family="dual" if ranges.pods6 else "ipv4",
         dns_address=host(ranges.services, 10),
         proxy_mode=options.proxy_mode or "iptables",
         pods_network=f"{project}-pods",

@@ -21,6 +21,7 @@ from labctl.lab import (
     compose,
     engine,
     images,
+    ipv6,
     leftovers,
     networks,
     plan,
@@ -59,6 +60,8 @@ def up(options: UpOptions, report: Report) -> Started:
     """Start or repair a lab; returns when DNS answers a pod. Raises LabctlError; what exists by then stays for `up`."""
     started = time.monotonic()
     options = plan.checked(options)
+    if options.ip_family == "dual":
+        ipv6.require()
     kubeconfig.has_context(context_of(options.name))  # one that cannot be read is told before anything is created
     with step(report, "Docker") as say:
         client = engine.connect()
@@ -105,12 +108,15 @@ def _decide(
         lab = _renewed(known, options) if known else _new(client, options, say)
         lab = replace(lab, config=_with_images(lab, found))
         record.save(lab)
-        say(f"pods {lab.config.pod_cidr}, services {lab.config.service_cidr}, LAN {lab.config.lan_cidr}")
+        say("; ".join(plan.Ranges.of(lab.config).words()))
     return lab
 
 
 def _new(client: docker.DockerClient, options: UpOptions, say: Say) -> Record:
     ranges = networks.choose(options, networks.in_use(client, but_of_lab=options.name))
+    if options.ip_family == "dual":
+        ranges = ipv6.beside(ranges)
+        ipv6.refuse_collisions(ranges, networks.in_use6(client))
     port = networks.free_port(options.api_port)
     say("certificates")
     credentials = certificates.issue(
@@ -124,6 +130,7 @@ def _renewed(known: Record, options: UpOptions) -> Record:
     """An existing lab with what may change later: more nodes, other resolvers."""
     config = known.config
     fixed = {"--pod-cidr": (options.pod_cidr, config.pod_cidr), "--lan-cidr": (options.lan_cidr, config.lan_cidr)}
+    fixed["--ip-family"] = (options.ip_family, config.ip_family)
     fixed["--port"] = (str(options.api_port or known.api_port), str(known.api_port))
     for option, (asked, present) in fixed.items():
         if asked is not None and asked != present:
@@ -135,8 +142,7 @@ def _renewed(known: Record, options: UpOptions) -> Record:
         raise UsageError(
             f'lab "{config.name}" has {len(config.nodes)} nodes', hint=f"'labctl down', then up with --nodes {nodes}"
         )
-    ranges = plan.Ranges(config.pod_cidr, config.lan_cidr, config.service_cidr)
-    grown = replace(config, nodes=plan.node_configs(nodes, ranges))
+    grown = replace(config, nodes=plan.node_configs(nodes, plan.Ranges.of(config)))
     upstreams = known.dns_upstreams if options.dns_upstreams is None else options.dns_upstreams
     return replace(known, config=grown, dns_upstreams=upstreams)
 

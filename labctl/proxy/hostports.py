@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
+from labctl.proxy.family import IPV4, Family
 from labctl.proxy.iptables.restore import chains_in, rules_in
 from labctl.proxy.pods import HostPort, Pod
 
@@ -32,10 +33,10 @@ def chain_of(pod: Pod) -> str:
     return (_PER_POD + hashed)[:_LONGEST]
 
 
-def chains(pods: Iterable[Pod], *, node: str, pod_cidr: str) -> Chains:
+def chains(pods: Iterable[Pod], *, node: str, pod_cidr: str, family: Family = IPV4) -> Chains:
     """All chains of a node, none when no pod of it has a hostPort.
 
-    `pod_cidr` is the node's own range, whose pods come back to it only if masqueraded.
+    `pod_cidr` is the node's own range of a family, whose pods come back to it only if masqueraded.
     """
     found: Chains = {
         DNAT: [],
@@ -43,24 +44,28 @@ def chains(pods: Iterable[Pod], *, node: str, pod_cidr: str) -> Chains:
         MASQUERADE: [f"-m mark --mark {_MARK} -j MASQUERADE"],
     }
     for pod in sorted(pods, key=lambda p: (p.namespace, p.name)):
-        if pod.node != node or not pod.host_ports:
+        host_ports = [p for p in pod.host_ports if not p.address or family.owns(p.address)]
+        if pod.node != node or not host_ports:
             continue
         name = chain_of(pod)
-        for protocol in dict.fromkeys(p.protocol for p in pod.host_ports):
-            ports = ",".join(str(p.port) for p in pod.host_ports if p.protocol == protocol)
+        for protocol in dict.fromkeys(p.protocol for p in host_ports):
+            ports = ",".join(str(p.port) for p in host_ports if p.protocol == protocol)
             comment = f'-m comment --comment "dnat name: labctl id: {pod.namespace}/{pod.name}"'
             found[DNAT].append(f"-p {protocol} {comment} -m multiport --dports {ports} -j {name}")
-        found[name] = [rule for port in pod.host_ports for rule in _rules(pod, port, pod_cidr)]
+        found[name] = [rule for port in host_ports for rule in _rules(pod, port, pod_cidr, family)]
     return found if found[DNAT] else {}
 
 
-def _rules(pod: Pod, port: HostPort, pod_cidr: str) -> list[str]:
+def _rules(pod: Pod, port: HostPort, pod_cidr: str, family: Family) -> list[str]:
     match = f"-p {port.protocol} -m {port.protocol} --dport {port.port}"
-    destination = f"-d {port.address}/32 " if port.address else ""
+    destination = f"-d {port.address}/{family.bits} " if port.address else ""
+    target = f"{pod.address}:{port.container_port}" if family is IPV4 else f"[{pod.address}]:{port.container_port}"
+    # IPv6 has no route_localnet: packets to ::1 never leave loopback, so the plugin has no rule for them.
+    loopback = [f"-s 127.0.0.1/32 {destination}{match} -j {SET_MARK}"] if family is IPV4 else []
     return [
         f"-s {pod_cidr} {destination}{match} -j {SET_MARK}",
-        f"-s 127.0.0.1/32 {destination}{match} -j {SET_MARK}",
-        f"{destination}{match} -j DNAT --to-destination {pod.address}:{port.container_port}",
+        *loopback,
+        f"{destination}{match} -j DNAT --to-destination {target}",
     ]
 
 

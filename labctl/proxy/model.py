@@ -1,4 +1,4 @@
-"""What the rules are made of: service ports and their endpoints on one node. Pure.
+"""What the rules are made of: service ports and their endpoints on one node, of one address family. Pure.
 
 Follows pkg/proxy (serviceport.go, endpointslicecache.go, topology.go) of Kubernetes 1.36.
 """
@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import ipaddress
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from labctl.api.objects import Object, ObjectKey, key_of
+from labctl.proxy import family
+from labctl.proxy.family import Family
 
 SERVICE_NAME = "kubernetes.io/service-name"
 _OTHER_PROXY = "service.kubernetes.io/service-proxy-name"
@@ -38,13 +40,21 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
-    """What the rules of one node depend on besides Services: its name, zone, own address, and the cluster's ranges."""
+    """What the rules of one node depend on besides Services: its name, zone, own address, and the cluster's ranges.
+
+    Address and ranges are those of one family; a dual-stack node has two views.
+    """
 
     name: str
     address: str
     pod_cidr: str
     service_cidr: str = ""
     zone: str = ""
+
+    @property
+    def family(self) -> Family:
+        """The family of the addresses, and so of the rules."""
+        return family.of(self.pod_cidr)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +82,11 @@ class ServicePort:
         """`namespace/name:port`, as comments and hashes have it."""
         base = f"{self.namespace}/{self.name}"
         return f"{base}:{self.port_name}" if self.port_name else base
+
+    @property
+    def family(self) -> Family:
+        """The family of its addresses."""
+        return family.of(self.cluster_ip)
 
     @property
     def is_external(self) -> bool:
@@ -149,13 +164,13 @@ def service_ports(
     slices: Mapping[ObjectKey, Iterable[Object]],
     *,
     node: str,
-    family: str = "IPv4",
+    ip_family: str = "IPv4",
 ) -> list[ServicePort]:
     """All service ports that a proxy programs. `slices` are grouped by the key of their Service."""
     found: list[ServicePort] = []
     for service in services:
-        parsed = [parse_slice(s, node=node, family=family) for s in slices.get(key_of(service), ())]
-        found += (with_endpoints(p, parsed) for p in parse_service(service, family=family))
+        parsed = [parse_slice(s, node=node, ip_families=(ip_family,)) for s in slices.get(key_of(service), ())]
+        found += (with_endpoints(p, parsed) for p in parse_service(service, ip_family=ip_family))
     return found
 
 
@@ -175,39 +190,41 @@ def service_of(slice_: Object) -> ObjectKey | None:
     return ObjectKey(key_of(slice_).namespace, name) if name else None
 
 
-PortKey = tuple[str, str]
-"""Name and protocol (lower case) of a port: what joins Service ports and slices' ports."""
+PortKey = tuple[str, str, str]
+"""Name and protocol (lower case) of a port, and family of addresses: what joins Service ports and slices' ports."""
 
 ParsedSlice = Mapping[PortKey, tuple[Endpoint, ...]]
 """A slice's endpoints by port."""
 
 
-def parse_service(service: Object, *, family: str = "IPv4") -> tuple[ServicePort, ...]:
+def parse_service(service: Object, *, ip_family: str = "IPv4") -> tuple[ServicePort, ...]:
     """The service ports of one Service without their endpoints; none when a proxy has nothing to do with it."""
     if _skipped(service):
         return ()
-    address = _address(service, family)
+    address = _address(service, ip_family)
     if not address:
         return ()
-    return tuple(_service_port(service, p, address, family=family) for p in service["spec"].get("ports") or ())
+    return tuple(_service_port(service, p, address, ip_family=ip_family) for p in service["spec"].get("ports") or ())
 
 
-def parse_slice(slice_: Object, *, node: str, family: str = "IPv4") -> ParsedSlice:
-    """The endpoints of one EndpointSlice as seen from a node; empty in another address family."""
-    if slice_.get("addressType") != family:
+def parse_slice(slice_: Object, *, node: str, ip_families: Container[str] = ("IPv4",)) -> ParsedSlice:
+    """The endpoints of one EndpointSlice as seen from a node; empty in another address family than those given."""
+    ip_family: str = slice_.get("addressType", "")
+    if ip_family not in ip_families:
         return {}
     found: dict[PortKey, tuple[Endpoint, ...]] = {}
     for port in slice_.get("ports") or ():
         if port.get("port"):
             endpoints = (_endpoint(raw, port["port"], node=node) for raw in slice_.get("endpoints") or ())
-            key = (port.get("name") or "", port.get("protocol", "TCP").lower())
+            key = (port.get("name") or "", port.get("protocol", "TCP").lower(), ip_family)
             found[key] = (*found.get(key, ()), *(e for e in endpoints if e is not None))
     return found
 
 
 def with_endpoints(port: ServicePort, slices: Iterable[ParsedSlice]) -> ServicePort:
     """The service port with its endpoints from all slices, in the order of rules."""
-    listed = [e for s in slices for e in s.get((port.port_name, port.protocol), ())]
+    key = (port.port_name, port.protocol, port.family.name)
+    listed = [e for s in slices for e in s.get(key, ())]
     if not listed:
         return port
     unique = {(e.ip, e.port): e for e in listed}
@@ -220,15 +237,15 @@ def _skipped(service: Object) -> bool:
     return _OTHER_PROXY in labels or spec.get("clusterIP") in ("", "None", None) or spec.get("type") == "ExternalName"
 
 
-def _address(service: Object, family: str) -> str:
-    wanted = 6 if family == "IPv6" else 4
+def _address(service: Object, ip_family: str) -> str:
+    wanted = 6 if ip_family == "IPv6" else 4
     addresses = service["spec"].get("clusterIPs") or [service["spec"]["clusterIP"]]
     return next((a for a in addresses if (6 if ":" in a else 4) == wanted), "")
 
 
-def _service_port(service: Object, port: Object, address: str, *, family: str) -> ServicePort:
+def _service_port(service: Object, port: Object, address: str, *, ip_family: str) -> ServicePort:
     spec, key = service["spec"], key_of(service)
-    version = 6 if family == "IPv6" else 4
+    version = 6 if ip_family == "IPv6" else 4
     affinity = ((spec.get("sessionAffinityConfig") or {}).get("clientIP") or {}).get("timeoutSeconds", 10800)
     external = spec.get("type") in ("NodePort", "LoadBalancer") or bool(spec.get("externalIPs"))
     ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ()

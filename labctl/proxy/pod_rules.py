@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from labctl.api.objects import Object
 from labctl.proxy import hostports, policies
-from labctl.proxy.iptables.restore import COMMAND
+from labctl.proxy.family import Family
 from labctl.proxy.runner import CommandFailed, Runner
 from labctl.proxy.sync import Syncer
 
@@ -26,19 +26,22 @@ Wanted = Callable[[], tuple[policies.Cluster, Iterable[Object]]]
 
 
 class PodRules:
-    """Policies and hostPorts of one node. `pod_cidr` is the node's own range."""
+    """Policies and hostPorts of one node. `pod_cidrs` are the node's own ranges by family."""
 
-    def __init__(self, run: Runner, wanted: Wanted, syncer: Syncer, *, node: str, pod_cidr: str, guard: Guard) -> None:
+    def __init__(
+        self, run: Runner, wanted: Wanted, syncer: Syncer, *, node: str, pod_cidrs: Mapping[Family, str], guard: Guard
+    ) -> None:
         self._run = run
         self._wanted = wanted
         self._syncer = syncer
         self._node = node
-        self._pod_cidr = pod_cidr
+        self._pod_cidrs = pod_cidrs
         self._guard = guard
         self._is_guarded = True  # the node was set up before anything else
         self._dirty = asyncio.Event()
-        self._table = ""  # unknown: an agent before this one may have left a table
-        self._chains: hostports.Chains | None = None  # unknown too
+        # Unknown at first: an agent before this one may have left some.
+        self._tables: dict[Family, str] = {}
+        self._chains: dict[Family, hostports.Chains] = {}
 
     def notify(self) -> None:
         """Something has changed."""
@@ -47,8 +50,8 @@ class PodRules:
     def rewrite(self) -> None:
         """Somebody else changed the packet filter: write everything anew."""
         self._is_guarded = False
-        self._table = ""
-        self._chains = None
+        self._tables.clear()
+        self._chains.clear()
         self._dirty.set()
 
     async def run(self) -> None:
@@ -68,17 +71,25 @@ class PodRules:
         if not self._is_guarded:
             await self._syncer.beside(self._guard)
             self._is_guarded = True
-        cluster, listed = self._wanted()
-        table = policies.table(listed, cluster, node=self._node)
-        if table != self._table:
-            await self._syncer.beside(lambda: self._run("nft", "-f", "-", stdin=table))
-            self._table = table
-        chains = hostports.chains(cluster.pods, node=self._node, pod_cidr=self._pod_cidr)
-        if chains != self._chains:
-            await self._syncer.beside(lambda: self._write_host_ports(chains))
-            self._chains = chains
+        everybody, found = self._wanted()
+        listed = list(found)
+        for family, pod_cidr in self._pod_cidrs.items():
+            cluster = everybody.of(family)
+            await self._sync_policies(family, policies.table(listed, cluster, node=self._node, family=family))
+            chains = hostports.chains(cluster.pods, node=self._node, pod_cidr=pod_cidr, family=family)
+            await self._sync_host_ports(family, chains)
 
-    async def _write_host_ports(self, chains: hostports.Chains) -> None:
-        text = hostports.restore(chains, await self._run("iptables-save", "-t", "nat"))
+    async def _sync_policies(self, family: Family, table: str) -> None:
+        if table != self._tables.get(family):
+            await self._syncer.beside(lambda: self._run("nft", "-f", "-", stdin=table))
+            self._tables[family] = table
+
+    async def _sync_host_ports(self, family: Family, chains: hostports.Chains) -> None:
+        if chains != self._chains.get(family):
+            await self._syncer.beside(lambda: self._write_host_ports(family, chains))
+            self._chains[family] = chains
+
+    async def _write_host_ports(self, family: Family, chains: hostports.Chains) -> None:
+        text = hostports.restore(chains, await self._run(*family.save, "-t", "nat"))
         if text:
-            await self._run(*COMMAND, stdin=text)
+            await self._run(*family.restore, stdin=text)

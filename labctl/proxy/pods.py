@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from labctl.api.objects import Object
+from labctl.proxy.family import Family
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,12 @@ class Pod:
     labels: Mapping[str, str]
     ports: tuple[tuple[str, str, int], ...] = ()
     host_ports: tuple[HostPort, ...] = ()
+    also: tuple[str, ...] = ()  # its addresses in the other family
+
+    def of(self, family: Family) -> Pod | None:
+        """The pod with its address of a family; None when it has none."""
+        address = next(filter(family.owns, (self.address, *self.also)), None)
+        return replace(self, address=address, also=()) if address else None
 
 
 def parse_pod(pod: Object) -> Pod | None:
@@ -46,6 +53,7 @@ def parse_pod(pod: Object) -> Pod | None:
         meta.get("labels") or {},
         tuple((p["name"], _protocol(p), p["containerPort"]) for p in listed if p.get("name")),
         tuple(_host_port(p) for p in listed if p.get("hostPort")),
+        tuple(a["ip"] for a in status.get("podIPs") or () if a["ip"] != status["podIP"]),
     )
 
 

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 
 from labctl.api import selectors
 from labctl.api.objects import Object, key_of
+from labctl.proxy.family import IPV4, Family
 from labctl.proxy.pods import Pod
 
 TABLE = "labctl-policy"
-REMOVAL = f"add table ip {TABLE}\ndelete table ip {TABLE}\n"
 _PRIORITY = -150  # of iptables' mangle, before filter
 _LONGEST = 200  # of a chain's name; nft allows 256
 _CHAINS = {"Egress": "egress-pods", "Ingress": "ingress-pods"}
@@ -33,6 +33,10 @@ class Cluster:
 
     pods: Sequence[Pod]
     namespaces: Mapping[str, Mapping[str, str]]
+
+    def of(self, family: Family) -> Cluster:
+        """The same with pods' addresses of one family, and without pods that have none."""
+        return Cluster([found for p in self.pods if (found := p.of(family)) is not None], self.namespaces)
 
     def selected(self, names: Iterable[str], selector: Object | None) -> list[Pod]:
         """Pods of some namespaces; an absent selector means all of them."""
@@ -48,24 +52,33 @@ class Cluster:
         return self.selected(names, peer.get("podSelector"))
 
 
-def table(policies: Iterable[Object], cluster: Cluster, *, node: str) -> str:
-    """The transaction that makes the table what it has to be on a node; only a removal when no local pod is isolated."""
+def removal(family: Family) -> str:
+    """The transaction that takes the table away, whether it is there or not."""
+    return f"add table {family.nft} {TABLE}\ndelete table {family.nft} {TABLE}\n"
+
+
+def table(policies: Iterable[Object], cluster: Cluster, *, node: str, family: Family = IPV4) -> str:
+    """The transaction that makes the table what it has to be on a node; only a removal when no local pod is isolated.
+
+    The pods of `cluster` have their addresses of the table's family.
+    """
+    where = f"{family.nft} {TABLE}"
     by_name = {str(key_of(p)): p for p in sorted(policies, key=key_of)}
     groups: dict[tuple[str, tuple[str, ...]], list[Pod]] = {}
     for direction in _CHAINS:
         for pod, selecting in _isolated(by_name, cluster, direction, node).items():
             groups.setdefault((direction, tuple(selecting)), []).append(pod)
     if not groups:
-        return REMOVAL
-    lines = [REMOVAL + f'add table ip {TABLE} {{ comment "NetworkPolicies of pods on {node}" ; }}']
+        return removal(family)
+    lines = [removal(family) + f'add table {where} {{ comment "NetworkPolicies of pods on {node}" ; }}']
     for (direction, names), pods in groups.items():
         chain = _chain(direction, names)
-        lines.append(f"add chain ip {TABLE} {chain}")
+        lines.append(f"add chain {where} {chain}")
         for name in names:
-            allowed = dict.fromkeys(_allowed(by_name[name], direction, pods, cluster))
-            lines += [f'add rule ip {TABLE} {chain} {rule}return comment "{name}"' for rule in allowed]
-        lines.append(f'add rule ip {TABLE} {chain} counter drop comment "{direction} that no policy allows"')
-    return "\n".join([*lines, *_dispatch(groups), ""])
+            allowed = dict.fromkeys(_allowed(by_name[name], direction, pods, cluster, family))
+            lines += [f'add rule {where} {chain} {rule}return comment "{name}"' for rule in allowed]
+        lines.append(f'add rule {where} {chain} counter drop comment "{direction} that no policy allows"')
+    return "\n".join([*lines, *_dispatch(groups, family), ""])
 
 
 def _isolated(by_name: Mapping[str, Object], cluster: Cluster, direction: str, node: str) -> dict[Pod, list[str]]:
@@ -79,15 +92,16 @@ def _isolated(by_name: Mapping[str, Object], cluster: Cluster, direction: str, n
     return found
 
 
-def _dispatch(groups: Mapping[tuple[str, tuple[str, ...]], Sequence[Pod]]) -> Iterator[str]:
+def _dispatch(groups: Mapping[tuple[str, tuple[str, ...]], Sequence[Pod]], family: Family) -> Iterator[str]:
     """From the kernel's hook to the chains of pods. A pod always reaches itself."""
+    where, ip, kind = f"{family.nft} {TABLE}", family.nft, family.nft_address
     own = sorted({f"{p.address} . {p.address}" for pods in groups.values() for p in pods})
-    yield f"add set ip {TABLE} self {{ type ipv4_addr . ipv4_addr ; elements = {{ {', '.join(own)} }} ; }}"
-    yield f"add chain ip {TABLE} forward {{ type filter hook forward priority {_PRIORITY} ; }}"
-    yield f"add rule ip {TABLE} forward ct state established,related accept"
-    yield f"add rule ip {TABLE} forward ip saddr . ip daddr @self accept"
+    yield f"add set {where} self {{ type {kind} . {kind} ; elements = {{ {', '.join(own)} }} ; }}"
+    yield f"add chain {where} forward {{ type filter hook forward priority {_PRIORITY} ; }}"
+    yield f"add rule {where} forward ct state established,related accept"
+    yield f"add rule {where} forward {ip} saddr . {ip} daddr @self accept"
     for direction, container in _CHAINS.items():
-        yield f"add map ip {TABLE} {container} {{ type ipv4_addr : verdict ; }}"
+        yield f"add map {where} {container} {{ type {kind} : verdict ; }}"
         verdicts = [
             f"{pod.address} : jump {_chain(of, names)}"
             for (of, names), pods in groups.items()
@@ -95,9 +109,9 @@ def _dispatch(groups: Mapping[tuple[str, tuple[str, ...]], Sequence[Pod]]) -> It
             for pod in pods
         ]
         if verdicts:
-            yield f"add element ip {TABLE} {container} {{ {', '.join(sorted(verdicts))} }}"
+            yield f"add element {where} {container} {{ {', '.join(sorted(verdicts))} }}"
         side = "saddr" if direction == "Egress" else "daddr"
-        yield f"add rule ip {TABLE} forward ip {side} vmap @{container}"
+        yield f"add rule {where} forward {ip} {side} vmap @{container}"
 
 
 def _chain(direction: str, names: tuple[str, ...]) -> str:
@@ -113,13 +127,13 @@ def names_of(chain: str) -> list[str]:
     return found[1].removesuffix("...").split("_") if found else []
 
 
-def _allowed(policy: Object, direction: str, pods: Sequence[Pod], cluster: Cluster) -> Iterator[str]:
+def _allowed(policy: Object, direction: str, pods: Sequence[Pod], cluster: Cluster, family: Family) -> Iterator[str]:
     """Matches of everything that one policy allows, each ending with a space (or empty: everything)."""
     section, peers_of = ("ingress", "from") if direction == "Ingress" else ("egress", "to")
     for rule in policy["spec"].get(section) or ():
-        for peer in _peers(rule.get(peers_of), key_of(policy).namespace, cluster):
+        for peer in _peers(rule.get(peers_of), key_of(policy).namespace, cluster, family):
             for port in rule.get("ports") or (None,):
-                match = _match(direction, peer, port, pods, cluster)
+                match = _match(direction, peer, port, pods, cluster, family)
                 if match is not None:
                     yield match
 
@@ -133,13 +147,15 @@ class _Peer:
     excepted: tuple[str, ...] = ()
 
 
-def _peers(listed: Sequence[Object] | None, namespace: str, cluster: Cluster) -> Iterator[_Peer]:
+def _peers(listed: Sequence[Object] | None, namespace: str, cluster: Cluster, family: Family) -> Iterator[_Peer]:
     if not listed:
         yield _Peer()
         return
     pods: dict[Pod, None] = {}
     for peer in listed:
         if block := peer.get("ipBlock"):
+            if not family.owns(block["cidr"]):
+                continue  # the table of the other family has it
             yield _Peer(block=block["cidr"], excepted=tuple(block.get("except") or ()))
         else:
             pods |= dict.fromkeys(cluster.peers(peer, namespace))
@@ -147,9 +163,11 @@ def _peers(listed: Sequence[Object] | None, namespace: str, cluster: Cluster) ->
         yield _Peer(tuple(pods))
 
 
-def _match(direction: str, peer: _Peer, port: Object | None, pods: Sequence[Pod], cluster: Cluster) -> str | None:
+def _match(
+    direction: str, peer: _Peer, port: Object | None, pods: Sequence[Pod], cluster: Cluster, family: Family
+) -> str | None:
     """One peer and one port; None when nothing can match."""
-    side = "saddr" if direction == "Ingress" else "daddr"
+    side = f"{family.nft} {'saddr' if direction == 'Ingress' else 'daddr'}"
     if port is None:
         return _address(side, peer)
     protocol = port.get("protocol", "TCP").lower()
@@ -168,7 +186,7 @@ def _match(direction: str, peer: _Peer, port: Object | None, pods: Sequence[Pod]
     if not targets:
         return None
     sender = _address(side, peer) if direction == "Ingress" else ""
-    return f"{sender}ip daddr . {protocol} dport {{ {', '.join(targets)} }} "
+    return f"{sender}{family.nft} daddr . {protocol} dport {{ {', '.join(targets)} }} "
 
 
 def _number(protocol: str, number: int | None, end: int | None) -> str:
@@ -179,8 +197,8 @@ def _number(protocol: str, number: int | None, end: int | None) -> str:
 
 def _address(side: str, peer: _Peer) -> str:
     if peer.block:
-        excepted = f"ip {side} != {{ {', '.join(peer.excepted)} }} " if peer.excepted else ""
-        return f"ip {side} {peer.block} {excepted}"
+        excepted = f"{side} != {{ {', '.join(peer.excepted)} }} " if peer.excepted else ""
+        return f"{side} {peer.block} {excepted}"
     if peer.pods is None:
         return ""
-    return f"ip {side} {{ {', '.join(sorted(p.address for p in peer.pods))} }} "
+    return f"{side} {{ {', '.join(sorted(p.address for p in peer.pods))} }} "

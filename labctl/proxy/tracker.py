@@ -7,7 +7,7 @@ so that one change costs one Service's work, however many there are.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from labctl.api.objects import Object, ObjectKey, key_of
@@ -22,14 +22,16 @@ from labctl.proxy.model import (
 )
 
 
-def compact_service(service: Object) -> Object:
+def compact_service(service: Object, *, ip_families: Sequence[str] = ("IPv4",)) -> Object:
     """What is kept of a Service: its name, version and service ports. Half a kilobyte instead of ten."""
-    return {"metadata": _stub(service), "ports": parse_service(service)}
+    ports = tuple(p for ip_family in ip_families for p in parse_service(service, ip_family=ip_family))
+    return {"metadata": _stub(service), "ports": ports}
 
 
-def compact_slice(slice_: Object, *, node: str) -> Object:
+def compact_slice(slice_: Object, *, node: str, ip_families: Sequence[str] = ("IPv4",)) -> Object:
     """What is kept of an EndpointSlice: its name, version, its Service and the endpoints by port."""
-    return {"metadata": _stub(slice_), "service": service_of(slice_), "endpoints": parse_slice(slice_, node=node)}
+    endpoints = parse_slice(slice_, node=node, ip_families=ip_families)
+    return {"metadata": _stub(slice_), "service": service_of(slice_), "endpoints": endpoints}
 
 
 def _stub(obj: Object) -> Object:

@@ -90,6 +90,11 @@ def _pending(facts: f.Facts, service: Object, failed: Object | None) -> Finding:
         text = "EXTERNAL-IP is pending: nobody has published it yet"
         return problem(about, text, see=f"kubectl describe svc {name} -n {namespace}")
     message = str(failed.get("message", "")).rpartition("load balancer: ")[2]
+    if all(":" in a for a in service["spec"].get("clusterIPs") or ("",)):
+        both = {"ipFamilyPolicy": "RequireDualStack"}
+        return problem(
+            about, f"EXTERNAL-IP is pending: {message}", fix=commands.merge_patch("svc", name, namespace, **both)
+        )
     ports = service["spec"]["ports"]
     index = next((i for i, p in enumerate(ports) if re.search(rf"port {p['port']}\b", message)), 0)
     free = facts.seen.free_port or "FREE_PORT"

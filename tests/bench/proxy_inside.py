@@ -75,7 +75,7 @@ class Node:
 
     def __init__(self, mode: str) -> None:
         self.tracker = Tracker(VIEW)
-        self.syncer = Syncer(self.tracker, agent.backend(mode), run)  # type: ignore[arg-type]  # from the command line
+        self.syncer = Syncer(self.tracker, agent.backend([VIEW], mode), run)  # type: ignore[arg-type]  # from the command line
         self.kept: dict[ObjectKey, Object] = {}
 
     def put(self, obj: Object) -> None:

@@ -93,10 +93,11 @@ class Lab:
         return self.run("docker", *args, check=check)
 
     @property
-    def pod_cidr(self) -> str:
-        """The range of this lab's pods: another one than usual when there are other labs."""
+    def pod_cidrs(self) -> list[str]:
+        """The ranges of this lab's pods, IPv4 first: others than usual when there are other labs."""
         network = f"labctl-{self.name}-pods"
-        return self.docker("network", "inspect", network, "--format", "{{(index .IPAM.Config 0).Subnet}}").out.strip()
+        found = self.docker("network", "inspect", network, "--format", "{{range .IPAM.Config}}{{.Subnet}} {{end}}")
+        return found.out.split()
 
     def containers(self, *filters: str) -> list[str]:
         """Names of this lab's containers."""

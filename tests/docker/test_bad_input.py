@@ -136,7 +136,7 @@ def test_up_goes_on_after_an_interruption(lab: Lab, tmp_path: Path, number: sign
 
 def test_a_colliding_range_is_named_before_anything_is_created(lab: Lab, tmp_path: Path) -> None:
     other = Lab(f"{lab.name}-clash", tmp_path, lab.kubectl_path)
-    refused = other.labctl("up", "--pod-cidr", lab.pod_cidr, check=False)
+    refused = other.labctl("up", "--pod-cidr", lab.pod_cidrs[0], check=False)
     assert refused.code != 0
-    assert lab.pod_cidr in refused.err + refused.out
+    assert lab.pod_cidrs[0] in refused.err + refused.out
     assert other.containers() == []

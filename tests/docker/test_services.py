@@ -67,7 +67,7 @@ def test_a_pod_reaches_itself_through_its_service(ns: Lab) -> None:
     ready(ns, "self")
     own = ns.json("get", "pods", "-n", ns.namespace, "-l", "app=self")["items"][0]["status"]["podIP"]
     seen = eventually(lambda: ns.exec("deploy/self", *CURL, "http://self/clientip", check=False).out.split(":")[0])
-    assert ip_address(seen) in ip_network(ns.pod_cidr) and seen != own, "hairpin traffic is masqueraded"
+    assert ip_address(seen) in ip_network(ns.pod_cidrs[0]) and seen != own, "hairpin traffic is masqueraded"
 
 
 def test_no_endpoints_is_refused_at_once_and_a_wrong_port_hangs(ns: Lab) -> None:

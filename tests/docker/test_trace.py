@@ -106,7 +106,7 @@ def _addresses(ns: Lab) -> dict[str, str]:
                 found[entry["IPAddress"]] = node if network.endswith("-lan") else f"{node} inside"
     front = eventually(lambda: ns.containers("label=labctl.service=trace/front", "status=running"))[0]
     found[ns.docker("exec", front, "hostname", "-i").out.strip()] = "front balancer"
-    found[ns.pod_cidr] = "pods"
+    found[ns.pod_cidrs[0]] = "pods"
     lan = json.loads(ns.docker("network", "inspect", f"labctl-{ns.name}-lan").out)[0]["IPAM"]["Config"][0]
     found[lan["Gateway"]] = "machine"
     return found

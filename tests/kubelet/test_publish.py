@@ -138,6 +138,18 @@ async def test_a_process_that_holds_the_port_is_named(world: World) -> None:
     assert not [c for c in world.engine.containers.values() if "holder" in c.state.name]
 
 
+async def test_a_service_of_ipv6_only_waits_and_says_why(world: World) -> None:
+    await world.start()
+    six = "fd00:10:96::9"
+    world.api.put(kinds.SERVICE, service("web", clusterIP=six, clusterIPs=[six]))
+    await settle()
+    assert ingress(world, "web") == [] and not world.engine.containers
+    assert "no IPv4 address" in world.events.messages("web", "SyncLoadBalancerFailed")[0]
+    world.api.put(kinds.SERVICE, service("web", clusterIP=six, clusterIPs=[six, "10.96.0.99"]))
+    await settle()
+    assert ingress(world, "web") == [{"hostname": "localhost"}]
+
+
 async def test_of_two_services_with_one_port_the_second_waits_and_gets_it_at_once(world: World) -> None:
     await world.start()
     world.api.put(kinds.SERVICE, service("first"))

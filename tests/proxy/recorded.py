@@ -1,6 +1,7 @@
 """Recordings of kube-proxy 1.36: the objects of a case and the rules it made of them.
 
-The recorded cluster had one node, node1 (10.250.0.10), pods 10.245.0.0/16, and the Services kubernetes and kube-dns.
+The recorded cluster had one node, node1 (10.250.0.10), pods 10.245.0.0/16, and the Services kubernetes and kube-dns. The
+recordings of IPv6 are from a dual-stack lab, on its node-1.
 """
 
 from __future__ import annotations
@@ -17,6 +18,19 @@ from labctl.proxy.model import NodeView, ServicePort, group_slices, service_port
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "kube-proxy"
 VIEW = NodeView("node1", "10.250.0.10", "10.245.0.0/16", "10.96.0.0/12")
+
+
+VIEW6 = NodeView("node-1", "fd00:192:168:123::b", "fd00:10:244::/64", "fd00:10:96::/108")
+
+
+def load6(mode: str) -> tuple[list[ServicePort], str]:
+    """Service ports and the recorded rules of IPv6."""
+    lines = (GOLDEN / "ipv6" / f"{mode}.txt").read_text().splitlines()
+    objects: list[Object] = [json.loads(line[2:]) for line in lines if line.startswith("# {")]
+    slices = group_slices(o for o in objects if o["kind"] == "EndpointSlice")
+    services = [o for o in objects if o["kind"] == "Service"]
+    ports = service_ports(services, slices, node=VIEW6.name, ip_family="IPv6")
+    return ports, "\n".join(line for line in lines if not line.startswith("#"))
 
 
 def cases(mode: str) -> list[Any]:

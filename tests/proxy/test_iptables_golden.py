@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from labctl.proxy.iptables.rules import JUMPS, rules
-from tests.proxy.recorded import VIEW, cases, load
+from labctl.proxy.model import NodeView, ServicePort
+from tests.proxy.recorded import VIEW, VIEW6, cases, load, load6
 
 
 def recorded(text: str) -> dict[str, dict[str, list[str]]]:
@@ -41,11 +42,25 @@ def arranged(chain: str, listed: list[str]) -> list[str]:
 @pytest.mark.parametrize("path", cases("iptables"))
 def test_rules_are_kube_proxys(path: Path) -> None:
     ports, text = load(path)
-    made = rules(ports, VIEW)
+    check(ports, VIEW, text)
+
+
+def test_rules_of_ipv6_are_kube_proxys() -> None:
+    ports, text = load6("iptables")
+    assert {p.full_name for p in ports} >= {"default/sticky", "default/local", "default/both:talk", "default/empty"}
+    check(ports, VIEW6, text)
+
+
+def check(ports: list[ServicePort], view: NodeView, text: str) -> None:
+    made = rules(ports, view)
     wanted = recorded(text)
     for table in ("nat", "filter"):
         expected = {c: arranged(c, r) for c, r in wanted[table].items() if c.startswith("KUBE")}
         actual = {c: arranged(c, r) for c, r in made.table(table).items()}
         assert actual == expected
         jumps = [f"{chain} {rule}" for t, chain, rule in JUMPS if t == table]
+        for listed in wanted[
+            table
+        ].values():  # without a kubelet, which is there before the proxy, they stand elsewhere
+            listed.sort(key="-j KUBE-FIREWALL".__eq__)
         assert jumps == [f"{c} {r}" for c, listed in wanted[table].items() if not c.startswith("KUBE") for r in listed]

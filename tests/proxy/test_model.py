@@ -85,7 +85,7 @@ def test_an_endpoint_in_two_slices_counts_once() -> None:
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "169.254.1.1", "0.0.0.0"])
 def test_addresses_that_no_endpoint_may_have_make_no_rules(address: str) -> None:
-    assert parse_slice(endpoint_slice(endpoint(address, node="node-1")), node=NODE) == {("", "tcp"): ()}
+    assert parse_slice(endpoint_slice(endpoint(address, node="node-1")), node=NODE) == {("", "tcp", "IPv4"): ()}
 
 
 def test_a_slice_without_conditions_is_ready() -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from labctl.proxy.model import NodeView, ServicePort
 from labctl.proxy.nftables import names, script
-from labctl.proxy.nftables.rules import BASE_CHAINS, CONTAINERS, base, fragment
-from tests.proxy.recorded import VIEW, cases, load
+from labctl.proxy.nftables.rules import BASE_CHAINS, base, containers, fragment
+from tests.proxy.recorded import VIEW, VIEW6, cases, load, load6
 
 
 @dataclass
@@ -25,7 +26,8 @@ class Listed:
 
 
 def table_of(text: str) -> str:
-    return text[text.index("table ip kube-proxy {") : text.index("table ip6 kube-proxy {")]
+    """The table of IPv4 where both were recorded, else the only one."""
+    return text[max(text.find("table ip kube-proxy {"), 0) :].partition("table ip6 kube-proxy {")[0] or text
 
 
 def listed(text: str) -> Listed:
@@ -46,8 +48,18 @@ def listed(text: str) -> Listed:
 @pytest.mark.parametrize("path", cases("nftables"))
 def test_the_table_is_kube_proxys(path: Path) -> None:
     ports, text = load(path)
+    check(ports, VIEW, text, remembered="timeout 10m")
+
+
+def test_the_table_of_ipv6_is_kube_proxys() -> None:
+    ports, text = load6("nftables")
+    check(ports, VIEW6, text, remembered="timeout 3h")
+    assert script.counted(table_of(text)) == script.expected(ports, VIEW6, many=False)
+
+
+def check(ports: list[ServicePort], view: NodeView, text: str, *, remembered: str) -> None:
     wanted = listed(text)
-    made = script.merged([base(VIEW), *(fragment(p, VIEW) for p in ports)])
+    made = script.merged([base(view), *(fragment(p, view) for p in ports)])
     assert {**made.chains, **{c.name: list(c.rules) for c in BASE_CHAINS}} == wanted.chains
     hooks = {c.name: f"type {c.kind} hook {c.hook} priority {c.priority}; policy accept;" for c in BASE_CHAINS}
     assert hooks == wanted.hooks
@@ -55,9 +67,10 @@ def test_the_table_is_kube_proxys(path: Path) -> None:
     for element in made.elements:
         elements.setdefault(element.container, set()).add(script.spelled(element))
     assert elements == wanted.elements
-    types = {c.name: f"{c.kind} {c.type}" for c in CONTAINERS} | dict.fromkeys(made.affinity, "set ipv4_addr")
+    types = {c.name: f"{c.kind} {c.type}" for c in containers(view.family)}
+    types |= dict.fromkeys(made.affinity, f"set {view.family.nft_address}")
     assert types == wanted.types
-    assert dict.fromkeys(made.affinity, "timeout 10m") == wanted.timeouts, "that case remembers clients for 600 s"
+    assert dict.fromkeys(made.affinity, remembered) == wanted.timeouts
 
 
 @pytest.mark.parametrize("path", cases("nftables"))

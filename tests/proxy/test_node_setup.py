@@ -19,7 +19,7 @@ def test_each_other_nodes_pods_are_behind_that_node() -> None:
 
 
 def test_rules_are_one_restore_that_names_its_own_chains_only() -> None:
-    text = node_setup.guard_rules(CONFIG)
+    text = node_setup.guard_rules("10.244.0.0/16", "10.96.0.0/12")
     chains = [line.split()[0][1:] for line in text.splitlines() if line.startswith(":")]
     assert chains == [node_setup.MASQUERADE, node_setup.GUARD]
     assert all(line.split()[1] in chains for line in text.splitlines() if line.startswith("-A"))

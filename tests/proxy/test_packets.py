@@ -13,7 +13,6 @@ from fractions import Fraction
 import pytest
 
 from labctl.api.objects import Object
-from labctl.config import Credentials, LabConfig, NodeConfig
 from labctl.proxy import node_setup
 from labctl.proxy.iptables.backend import IptablesBackend
 from labctl.proxy.nftables.backend import NftablesBackend
@@ -98,8 +97,7 @@ both Local,     none:               REJECT | REJECT | REJECT ; REJECT | REJECT |
 
 def node_rules() -> str:
     """What a node has before any Service."""
-    nodes = (NodeConfig("node-1", NODE_IP, "10.244.1.0/24", "10.244.1.1"),)
-    return node_setup.guard_rules(LabConfig("lab", nodes, Credentials(), "192.168.123.2", pod_cidr=POD_CIDR))
+    return node_setup.guard_rules(POD_CIDR, "10.96.0.0/12")
 
 
 def bare_kernel() -> IptablesKernel:

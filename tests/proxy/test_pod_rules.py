@@ -9,10 +9,11 @@ import pytest
 
 from labctl.api.objects import Object
 from labctl.proxy import hostports
+from labctl.proxy.family import IPV4
 from labctl.proxy.iptables.backend import IptablesBackend
 from labctl.proxy.pod_rules import PodRules
 from labctl.proxy.pods import HostPort, Pod
-from labctl.proxy.policies import REMOVAL, Cluster
+from labctl.proxy.policies import Cluster, removal
 from labctl.proxy.runner import CommandFailed
 from labctl.proxy.sync import Syncer
 from labctl.proxy.tracker import Tracker
@@ -46,7 +47,9 @@ class Node:
         self.rules = self.rules_with(self.syncer)
 
     def rules_with(self, syncer: Syncer) -> PodRules:
-        return PodRules(self.run, self.wanted, syncer, node="node-1", pod_cidr="10.244.1.0/24", guard=self.write_guard)
+        return PodRules(
+            self.run, self.wanted, syncer, node="node-1", pod_cidrs={IPV4: "10.244.1.0/24"}, guard=self.write_guard
+        )
 
     async def write_guard(self) -> None:
         self.guarded += 1
@@ -73,7 +76,7 @@ class Node:
 
 async def test_a_node_without_either_only_forgets_what_an_agent_before_it_may_have_left() -> None:
     node = Node([CLIENT])
-    assert await node.written() == ([REMOVAL], [])
+    assert await node.written() == ([removal(IPV4)], [])
     assert await node.written() == ([], [])
 
 
@@ -83,7 +86,7 @@ async def test_a_policy_is_written_once_and_removed_with_its_last_pod() -> None:
     assert "egress" not in table.split("chain ip labctl-policy ingress")[0] and "shop/closed" in table
     assert (await node.written())[0] == []
     node.pods.remove(WEB)
-    assert (await node.written())[0] == [REMOVAL]
+    assert (await node.written())[0] == [removal(IPV4)]
 
 
 async def test_host_ports_come_with_their_jumps_and_go_with_their_pods() -> None:

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from labctl.api.objects import Object
+from labctl.proxy.family import IPV4
 from labctl.proxy.pods import Pod
-from labctl.proxy.policies import REMOVAL, Cluster, table
+from labctl.proxy.policies import Cluster, removal, table
 from tests.proxy.kernel import IptablesKernel, Packet
 from tests.proxy.nft_kernel import NftKernel
 
@@ -53,8 +54,8 @@ EVERYBODY = {"api", "client", "stranger", "outside"}
 
 
 def test_without_policies_there_is_no_table() -> None:
-    assert table([], CLUSTER, node="node-1") == REMOVAL
-    assert table([policy({"app": "client"})], CLUSTER, node="node-1") == REMOVAL, "no pod of this node"
+    assert table([], CLUSTER, node="node-1") == removal(IPV4)
+    assert table([policy({"app": "client"})], CLUSTER, node="node-1") == removal(IPV4), "no pod of this node"
 
 
 def test_a_policy_without_rules_isolates_its_pods_only() -> None:
@@ -136,7 +137,7 @@ def test_egress_is_judged_where_the_sender_is() -> None:
     assert not kernel.passes(CLIENT.address, WEB.address, 81)
     assert not kernel.passes(CLIENT.address, API.address, 9090) and not kernel.passes(CLIENT.address, OUTSIDE, 80)
     assert kernel.passes(STRANGER.address, OUTSIDE, 80), "it is of another namespace"
-    assert table([limited], CLUSTER, node="node-1") == REMOVAL
+    assert table([limited], CLUSTER, node="node-1") == removal(IPV4)
 
 
 def test_egress_to_blocks_and_to_named_ports_anywhere() -> None:

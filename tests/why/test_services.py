@@ -179,6 +179,15 @@ def test_a_healthy_service_has_no_problem() -> None:
             id="port of the load balancer is taken",
         ),
         pytest.param(
+            replace(
+                HEALTHY, events=[event("Service", "web", "SyncLoadBalancerFailed", "load balancer: no IPv4 address")]
+            ),
+            service(type="LoadBalancer", clusterIP="fd00:10:96::9", clusterIPs=["fd00:10:96::9"]),
+            "EXTERNAL-IP is pending: no IPv4 address",
+            """kubectl patch svc web -n default -p '{"spec":{"ipFamilyPolicy":"RequireDualStack"}}'""",
+            id="a load balancer of IPv6",
+        ),
+        pytest.param(
             replace(HEALTHY, nodes=[node("node-1", ready=False)]),
             service(),
             "is not Ready",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from labctl.proxy.family import IPV4, Family
 from labctl.proxy.iptables import restore
 from labctl.proxy.iptables.rules import JUMPS, fragment, rules
 from labctl.proxy.model import NodeView, ServicePort
@@ -11,29 +12,30 @@ from labctl.proxy.runner import Runner
 
 
 class IptablesBackend:
-    """Writes chains and rules through iptables-restore."""
+    """Writes chains and rules of one family through iptables-restore."""
 
     name = "iptables"
 
-    def __init__(self, run: Runner) -> None:
+    def __init__(self, run: Runner, family: Family = IPV4) -> None:
         self._run = run
+        self._family = family
 
     async def full(self, ports: Iterable[ServicePort], view: NodeView) -> None:
         """Write everything anew, and remove what earlier Services left."""
-        saved = await self._run("iptables-save")
+        saved = await self._run(*self._family.save)
         for text in restore.full(ports, view, saved):
-            await self._run(*restore.COMMAND, stdin=text)
+            await self._run(*self._family.restore, stdin=text)
 
     async def update(self, old: Iterable[ServicePort], new: Iterable[ServicePort], view: NodeView) -> bool:
         """Write the difference between two states of some Services; that is always enough."""
         text = restore.difference((fragment(p, view) for p in old), (fragment(p, view) for p in new))
         if text:
-            await self._run(*restore.COMMAND, stdin=text)
+            await self._run(*self._family.restore, stdin=text)
         return True
 
     async def intact(self, ports: Iterable[ServicePort], view: NodeView) -> bool:
         """Whether all jumps are in their place and every rule is there, by number."""
-        saved = await self._run("iptables-save")
+        saved = await self._run(*self._family.save)
         if any(restore.missing_jumps(saved, table) for table in {t for t, _, _ in JUMPS}):
             return False
         return restore.count_in(saved) == restore.counted(rules(ports, view))
@@ -43,6 +45,6 @@ class IptablesBackend:
 
     async def remove(self) -> None:
         """Take everything of this backend away."""
-        text = restore.removal(await self._run("iptables-save"))
+        text = restore.removal(await self._run(*self._family.save))
         if text:
-            await self._run(*restore.COMMAND, stdin=text)
+            await self._run(*self._family.restore, stdin=text)

@@ -11,17 +11,17 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from labctl.proxy.family import IPV4
 from labctl.proxy.iptables import chains
-from labctl.proxy.iptables.rules import FILTER, JUMPS, LAST, NAT, Fragment, Ruleset, base, fragment
+from labctl.proxy.iptables.rules import FILTER, JUMPS, NAT, Fragment, Ruleset, base, fragment, last
 from labctl.proxy.model import NodeView, ServicePort
 
 PIECE = 200
-COMMAND = ("iptables-restore", "-w", "5", "--noflush")
 
 
 def full(ports: Iterable[ServicePort], view: NodeView, saved: str) -> Iterator[str]:
     """The restores that write everything and delete what is left of earlier Services; `saved` is what is there now."""
-    found = base()
+    found = base(view.family)
     own: dict[str, list[str]] = {}
     names: set[str] = set()
     mark = {chains.MARK_MASQ: found.nat[chains.MARK_MASQ]}
@@ -35,7 +35,7 @@ def full(ports: Iterable[ServicePort], view: NodeView, saved: str) -> Iterator[s
             for table, chain, rule in made.shared:
                 found.table(table)[chain].append(rule)
         names.update(own)
-    found.nat[chains.SERVICES].append(LAST)
+    found.nat[chains.SERVICES].append(last(view.family))
     found.nat[chains.CANARY] = []
     present = chains_in(saved).get(NAT, set())
     stale = sorted(c for c in present - names if c.startswith(chains.PER_SERVICE_PREFIXES))
@@ -66,7 +66,7 @@ def removal(saved: str) -> str:
     """A restore that takes away every chain of this backend and the jumps to them."""
     texts = []
     present = chains_in(saved)
-    mine = base()
+    mine = base(IPV4)  # chains are the same in both families
     for table in (FILTER, NAT):
         ours = {*mine.table(table), chains.CANARY}
         gone = sorted(c for c in present.get(table, ()) if c in ours or c.startswith(chains.PER_SERVICE_PREFIXES))

@@ -13,6 +13,7 @@ import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from labctl.proxy.family import IPV4, IPV6, Family
 from labctl.proxy.iptables import chains
 from labctl.proxy.model import Categorised, Endpoint, NodeView, ServicePort, categorise
 
@@ -64,26 +65,36 @@ JUMPS: tuple[tuple[str, str, str], ...] = (
     (FILTER, "OUTPUT", f"-j {chains.FIREWALL}"),
 )
 
-# Ends KUBE-SERVICES; all other rules of shared chains may stand in any order.
-LAST = f"{_LAST} -m addrtype --dst-type LOCAL -j {chains.NODEPORTS}"
+
+def last(family: Family) -> str:
+    """The rule that ends KUBE-SERVICES; all other rules of shared chains may stand in any order.
+
+    The kernel has no route_localnet for IPv6: NodePorts never work on ::1.
+    """
+    loopback = f"! -d {family.loopback} " if family is IPV6 else ""
+    return f"{loopback}{_LAST} -m addrtype --dst-type LOCAL -j {chains.NODEPORTS}"
 
 
 def rules(ports: Iterable[ServicePort], view: NodeView) -> Ruleset:
     """All chains and rules for the service ports of one family on one node."""
-    found = base()
+    found = base(view.family)
     for port in sorted(ports, key=lambda p: (p.full_name, p.protocol)):
         made = fragment(port, view)
         found.nat.update(made.own)
         for table, chain, rule in made.shared:
             found.table(table)[chain].append(rule)
-    found.nat[chains.SERVICES].append(LAST)
+    found.nat[chains.SERVICES].append(last(view.family))
     return found
 
 
-def base() -> Ruleset:
+def base(family: Family) -> Ruleset:
     """The chains that are there without any Service, KUBE-SERVICES still without its last rule."""
     mark = chains.MASQUERADE_MARK
     forwarding = '-m comment --comment "kubernetes forwarding'
+    localnet = (
+        '! -s 127.0.0.0/8 -d 127.0.0.0/8 -m comment --comment "block incoming localnet connections" '
+        "-m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP"
+    )
     return Ruleset(
         nat={
             chains.SERVICES: [],
@@ -105,10 +116,7 @@ def base() -> Ruleset:
             ],
             chains.NODEPORTS: [],
             chains.PROXY_FIREWALL: [],
-            chains.FIREWALL: [
-                '! -s 127.0.0.0/8 -d 127.0.0.0/8 -m comment --comment "block incoming localnet connections" '
-                "-m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP"
-            ],
+            chains.FIREWALL: [localnet] if family is IPV4 else [],
         },
     )
 
@@ -134,7 +142,8 @@ def fragment(port: ServicePort, view: NodeView) -> Fragment:
 
 
 def _match(address: str, port: ServicePort, comment: str, number: int) -> str:
-    return f'-d {address}/32 -p {port.protocol} -m comment --comment "{comment}" -m {port.protocol} --dport {number}'
+    to, protocol = f"-d {address}/{port.family.bits}", port.protocol
+    return f'{to} -p {protocol} -m comment --comment "{comment}" -m {protocol} --dport {number}'
 
 
 def _cluster_ip(found: Fragment, port: ServicePort, targets: Categorised) -> None:
@@ -146,15 +155,15 @@ def _cluster_ip(found: Fragment, port: ServicePort, targets: Categorised) -> Non
         found.shared.append((FILTER, chains.SERVICES, _without(port, targets, port.cluster_ip)))
 
 
-def _verdict(targets: Categorised) -> tuple[str, str]:
+def _verdict(port: ServicePort, targets: Categorised) -> tuple[str, str]:
     """What happens to packets that find no endpoint here, and the words for it."""
     if targets.has_any:
         return "has no local endpoints", "DROP"
-    return "has no endpoints", "REJECT --reject-with icmp-port-unreachable"
+    return "has no endpoints", f"REJECT --reject-with {port.family.refusal}"
 
 
 def _without(port: ServicePort, targets: Categorised, address: str) -> str:
-    words, action = _verdict(targets)
+    words, action = _verdict(port, targets)
     return f"{_match(address, port, f'{port.full_name} {words}', port.port)} -j {action}"
 
 
@@ -195,7 +204,7 @@ def _node_port(found: Fragment, port: ServicePort, targets: Categorised, chain: 
         rule = f'-p {protocol} -m comment --comment "{port.full_name}" -m {protocol} --dport {number} -j {chain}'
         found.shared.append((NAT, chains.NODEPORTS, rule))
     if not targets.has_external(port):
-        words, action = _verdict(targets)
+        words, action = _verdict(port, targets)
         rule = (
             f'-p {protocol} -m comment --comment "{port.full_name} {words}" -m addrtype --dst-type LOCAL '
             f"-m {protocol} --dport {number} -j {action}"
@@ -211,7 +220,7 @@ def _firewall(port: ServicePort, chain: str, view: NodeView) -> list[str]:
     sources = list(port.source_ranges)
     node = ipaddress.ip_address(view.address)
     if any(node in ipaddress.ip_network(cidr) for cidr in port.source_ranges):
-        sources += [f"{address}/32" for address in port.load_balancer_ips]
+        sources += [f"{address}/{port.family.bits}" for address in port.load_balancer_ips]
     rules = [f'-s {cidr} -m comment --comment "{port.full_name} loadbalancer IP" -j {chain}' for cidr in sources]
     rules.append(f'-m comment --comment "other traffic to {port.full_name} will be dropped by {chains.PROXY_FIREWALL}"')
     return rules
@@ -253,7 +262,7 @@ def _balance(port: ServicePort, endpoints: tuple[Endpoint, ...]) -> list[str]:
             name = chains.endpoint(port, endpoint)
             rules.append(
                 f'-m comment --comment "{port.full_name} -> {endpoint}" -m recent --rcheck --seconds {port.affinity_s} '
-                f"--reap --name {name} --mask 255.255.255.255 --rsource -j {name}"
+                f"--reap --name {name} --mask {port.family.full_mask} --rsource -j {name}"
             )
     count = len(endpoints)
     for index, endpoint in enumerate(endpoints):
@@ -272,8 +281,8 @@ def _share(count: int) -> str:
 def _endpoint_rules(port: ServicePort, endpoint: Endpoint) -> list[str]:
     name = chains.endpoint(port, endpoint)
     comment = f'-m comment --comment "{port.full_name}"'
-    affinity = f" -m recent --set --name {name} --mask 255.255.255.255 --rsource" if port.affinity_s else ""
+    affinity = f" -m recent --set --name {name} --mask {port.family.full_mask} --rsource" if port.affinity_s else ""
     return [
-        f"-s {endpoint.ip}/32 {comment} -j {chains.MARK_MASQ}",
+        f"-s {endpoint.ip}/{port.family.bits} {comment} -j {chains.MARK_MASQ}",
         f"-p {port.protocol} {comment}{affinity} -m {port.protocol} -j DNAT --to-destination {endpoint}",
     ]

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from labctl.proxy.family import IPV4, Family
 from labctl.proxy.model import NodeView, ServicePort
 from labctl.proxy.nftables import names, script
 from labctl.proxy.nftables.rules import MANY, fragment
 from labctl.proxy.runner import CommandFailed, Runner
 
 _APPLY = ("nft", "-f", "-")
-_LIST = ("nft", "list", "table", names.FAMILY, names.TABLE)
 _FEWER = (
     MANY * 3 // 4
 )  # back to kube-proxy's layout only well below the limit, or every change at it would be a full sync
 
 
 class NftablesBackend:
-    """Writes table `ip kube-proxy` through nft."""
+    """Writes table `kube-proxy` of one family through nft."""
 
     name = "nftables"
 
-    def __init__(self, run: Runner) -> None:
+    def __init__(self, run: Runner, family: Family = IPV4) -> None:
         self._run = run
+        self._family = family
         self._elements = script.Elements()
         self._emptied: set[str] = set()
         self._count = 0
@@ -46,6 +47,7 @@ class NftablesBackend:
             (fragment(p, view, many=self._many) for p in before),
             (fragment(p, view, many=self._many) for p in after),
             self._elements,
+            self._family,
         )
         if made.text:
             await self._run(*_APPLY, stdin=made.text)
@@ -57,7 +59,7 @@ class NftablesBackend:
     async def intact(self, ports: Iterable[ServicePort], view: NodeView) -> bool:
         """Whether every rule and element is there, by number."""
         try:
-            listed = await self._run(*_LIST)
+            listed = await self._run("nft", "list", "table", self._family.nft, names.TABLE)
         except CommandFailed:
             return False
         there = script.counted(listed)
@@ -68,9 +70,9 @@ class NftablesBackend:
     async def tidy(self) -> None:
         """Delete emptied chains. Kernels before 6.2 notice late that no element leads to them: not in the same transaction."""
         if self._emptied:
-            await self._run(*_APPLY, stdin=script.deletion(sorted(self._emptied)))
+            await self._run(*_APPLY, stdin=script.deletion(sorted(self._emptied), self._family))
             self._emptied = set()
 
     async def remove(self) -> None:
         """Take the whole table away."""
-        await self._run(*_APPLY, stdin=script.REMOVAL)
+        await self._run(*_APPLY, stdin=script.removal(self._family))

@@ -1,4 +1,7 @@
-"""Names in table `ip kube-proxy`: kube-proxy's constants; per Service a hash (sha256, base32, 8 letters) and its words."""
+"""Names in table `kube-proxy` of family ip and, in a dual-stack lab, in that of family ip6.
+
+They are kube-proxy's constants, and for each Service a hash (sha256, base32, 8 letters) and its words.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,6 @@ import hashlib
 
 from labctl.proxy.model import Endpoint, ServicePort
 
-FAMILY = "ip"
 TABLE = "kube-proxy"
 
 SERVICES = "services"

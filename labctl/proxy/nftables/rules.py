@@ -14,13 +14,13 @@ import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from labctl.proxy.family import Family
 from labctl.proxy.model import Categorised, Endpoint, NodeView, ServicePort, categorise
 from labctl.proxy.nftables import names
 
 MANY = 1000
 MARK = f"meta mark set meta mark | {names.MASQUERADE_MARK}"
-_SERVICE = "ip daddr . meta l4proto . th dport"
-_NODE_PORT = f"ip daddr @{names.NODEPORT_IPS} meta l4proto . th dport"
+_KEY = "meta l4proto . th dport"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,44 +96,54 @@ BASE_CHAINS = (
     BaseChain("nat-output", "nat", "output", "-100", (f"jump {names.SERVICES}",)),
     BaseChain("nat-postrouting", "nat", "postrouting", "srcnat", (f"jump {names.MASQUERADING}",)),
 )
-_TO_SERVICE, _TO_NODE_PORT = "ipv4_addr . inet_proto . inet_service : verdict", "inet_proto . inet_service : verdict"
-CONTAINERS = (
-    Container(names.HAIRPIN, "ipv4_addr . ipv4_addr . inet_proto . inet_service", "service hairpin connections"),
-    Container(names.CLUSTER_IPS, "ipv4_addr", "Active ClusterIPs"),
-    Container(names.NODEPORT_IPS, "ipv4_addr", "IPs that accept NodePort traffic"),
-    Container(names.NO_ENDPOINT_SERVICES, _TO_SERVICE, "vmap to drop or reject packets to services with no endpoints"),
-    Container(
-        names.NO_ENDPOINT_NODEPORTS,
-        _TO_NODE_PORT,
-        "vmap to drop or reject packets to service nodeports with no endpoints",
-    ),
-    Container(names.FIREWALL_IPS, _TO_SERVICE, "destinations that are subject to LoadBalancerSourceRanges"),
-    Container(names.SERVICE_IPS, _TO_SERVICE, "ClusterIP, ExternalIP and LoadBalancer IP traffic"),
-    Container(names.SERVICE_NODEPORTS, _TO_NODE_PORT, "NodePort traffic"),
-)
+_TO_NODE_PORT = "inet_proto . inet_service : verdict"
+
+
+def containers(family: Family) -> tuple[Container, ...]:
+    """The sets and maps of a family."""
+    address = family.nft_address
+    to_service = f"{address} . inet_proto . inet_service : verdict"
+    return (
+        Container(names.HAIRPIN, f"{address} . {address} . inet_proto . inet_service", "service hairpin connections"),
+        Container(names.CLUSTER_IPS, address, "Active ClusterIPs"),
+        Container(names.NODEPORT_IPS, address, "IPs that accept NodePort traffic"),
+        Container(
+            names.NO_ENDPOINT_SERVICES, to_service, "vmap to drop or reject packets to services with no endpoints"
+        ),
+        Container(
+            names.NO_ENDPOINT_NODEPORTS,
+            _TO_NODE_PORT,
+            "vmap to drop or reject packets to service nodeports with no endpoints",
+        ),
+        Container(names.FIREWALL_IPS, to_service, "destinations that are subject to LoadBalancerSourceRanges"),
+        Container(names.SERVICE_IPS, to_service, "ClusterIP, ExternalIP and LoadBalancer IP traffic"),
+        Container(names.SERVICE_NODEPORTS, _TO_NODE_PORT, "NodePort traffic"),
+    )
 
 
 def base(view: NodeView) -> Fragment:
     """Chains and elements that are there without any Service."""
-    check = [f'ip daddr @{names.CLUSTER_IPS} reject comment "Reject traffic to invalid ports of ClusterIPs"']
+    ip = view.family.nft
+    service, node_port = f"{ip} daddr . {_KEY}", f"{ip} daddr @{names.NODEPORT_IPS} {_KEY}"
+    check = [f'{ip} daddr @{names.CLUSTER_IPS} reject comment "Reject traffic to invalid ports of ClusterIPs"']
     if view.service_cidr:
-        check.append(f'ip daddr {view.service_cidr} drop comment "Drop traffic to unallocated ClusterIPs"')
+        check.append(f'{ip} daddr {view.service_cidr} drop comment "Drop traffic to unallocated ClusterIPs"')
     masquerade = "masquerade fully-random"
     mark = names.MASQUERADE_MARK
     return Fragment(
         chains={
-            names.NODEPORT_ENDPOINTS_CHECK: [f"{_NODE_PORT} vmap @{names.NO_ENDPOINT_NODEPORTS}"],
-            names.SERVICE_ENDPOINTS_CHECK: [f"{_SERVICE} vmap @{names.NO_ENDPOINT_SERVICES}"],
-            names.FIREWALL_CHECK: [f"{_SERVICE} vmap @{names.FIREWALL_IPS}"],
+            names.NODEPORT_ENDPOINTS_CHECK: [f"{node_port} vmap @{names.NO_ENDPOINT_NODEPORTS}"],
+            names.SERVICE_ENDPOINTS_CHECK: [f"{service} vmap @{names.NO_ENDPOINT_SERVICES}"],
+            names.FIREWALL_CHECK: [f"{service} vmap @{names.FIREWALL_IPS}"],
             names.SERVICES: [
-                f"ip daddr @{names.CLUSTER_IPS} ip saddr != {view.pod_cidr} {MARK} "
+                f"{ip} daddr @{names.CLUSTER_IPS} {ip} saddr != {view.pod_cidr} {MARK} "
                 'comment "masquerade clusterIP traffic from outside cluster"',
-                f"{_SERVICE} vmap @{names.SERVICE_IPS}",
-                f"{_NODE_PORT} vmap @{names.SERVICE_NODEPORTS}",
+                f"{service} vmap @{names.SERVICE_IPS}",
+                f"{node_port} vmap @{names.SERVICE_NODEPORTS}",
             ],
             names.MASQUERADING: [
                 f"meta mark & {mark} != 0x00000000 meta mark set meta mark ^ {mark} {masquerade}",
-                f"ct status dnat ip saddr . {_SERVICE} @{names.HAIRPIN} {masquerade}",
+                f"ct status dnat {ip} saddr . {service} @{names.HAIRPIN} {masquerade}",
             ],
             names.CLUSTER_IPS_CHECK: check,
             names.REJECT: ["reject"],
@@ -209,7 +219,7 @@ def _external_chain(port: ServicePort, targets: Categorised, base_name: str, vie
     if not port.external_local:
         return [f'{MARK} comment "masquerade"', f"goto {cluster}"]
     rules = [
-        f'ip saddr {view.pod_cidr} goto {cluster} comment "short-circuit pod traffic"',
+        f'{view.family.nft} saddr {view.pod_cidr} goto {cluster} comment "short-circuit pod traffic"',
         f'fib saddr type local {MARK} comment "masquerade local traffic"',
         f'fib saddr type local goto {cluster} comment "short-circuit local traffic"',
     ]
@@ -225,7 +235,7 @@ def _firewall(port: ServicePort, view: NodeView) -> str:
     if any(node in ipaddress.ip_network(cidr) for cidr in port.source_ranges):
         sources += port.load_balancer_ips
     listed = sources[0] if len(sources) == 1 else "{ " + ", ".join(sources) + " }"
-    return f"ip saddr != {listed} drop"
+    return f"{view.family.nft} saddr != {listed} drop"
 
 
 def _balance(port: ServicePort, endpoints: Sequence[Endpoint], *, many: bool) -> list[str]:
@@ -233,7 +243,7 @@ def _balance(port: ServicePort, endpoints: Sequence[Endpoint], *, many: bool) ->
     if many:
         return [f"{protocol} {_chance(count - index)}dnat to {endpoint}" for index, endpoint in enumerate(endpoints)]
     listed = ", ".join(f"{index} : {e.ip} . {e.port}" for index, e in enumerate(endpoints))
-    return [f"{protocol} dnat ip to numgen random mod {count} map {{ {listed} }}"]
+    return [f"{protocol} dnat {port.family.nft} to numgen random mod {count} map {{ {listed} }}"]
 
 
 def _chance(left: int) -> str:
@@ -243,7 +253,7 @@ def _chance(left: int) -> str:
 
 def _balance_with_affinity(port: ServicePort, endpoints: Sequence[Endpoint], *, many: bool) -> list[str]:
     chains = [names.endpoint_base(port, e) for e in endpoints]
-    rules = [f"ip saddr @affinity-{name} goto endpoint-{name}" for name in chains]
+    rules = [f"{port.family.nft} saddr @affinity-{name} goto endpoint-{name}" for name in chains]
     if many:
         return rules + [f"{_chance(len(chains) - i)}goto endpoint-{name}" for i, name in enumerate(chains)]
     listed = ", ".join(f"{index} : goto endpoint-{name}" for index, name in enumerate(chains))
@@ -254,6 +264,6 @@ def _affinity(found: Fragment, port: ServicePort, endpoint: Endpoint) -> None:
     name = names.endpoint_base(port, endpoint)
     found.affinity[f"affinity-{name}"] = port.affinity_s
     found.chains[f"endpoint-{name}"] = [
-        f"update @affinity-{name} {{ ip saddr }}",
+        f"update @affinity-{name} {{ {port.family.nft} saddr }}",
         f"meta l4proto {port.protocol} dnat to {endpoint}",
     ]

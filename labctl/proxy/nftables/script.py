@@ -7,12 +7,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from labctl.proxy.family import Family
 from labctl.proxy.model import NodeView, ServicePort
 from labctl.proxy.nftables import names
-from labctl.proxy.nftables.rules import BASE_CHAINS, CONTAINERS, Element, Fragment, base, fragment
+from labctl.proxy.nftables.rules import BASE_CHAINS, Element, Fragment, base, containers, fragment
 
-_IN = f"{names.FAMILY} {names.TABLE}"
-REMOVAL = f"add table {_IN}\ndelete table {_IN}\n"
 _PER_COMMAND = 500  # elements
 
 
@@ -55,31 +54,46 @@ class Difference:
     emptied: list[str] = field(default_factory=list)
 
 
+def table(family: Family) -> str:
+    """What every command names: family and table."""
+    return f"{family.nft} {names.TABLE}"
+
+
+def removal(family: Family) -> str:
+    """The transaction that takes the table away, whether it is there or not."""
+    return f"add table {table(family)}\ndelete table {table(family)}\n"
+
+
 def full(ports: Iterable[ServicePort], view: NodeView, elements: Elements, *, many: bool) -> str:
     """The transaction that replaces the whole table; fills `elements`."""
-    lines = [REMOVAL + f'add table {_IN} {{ comment "rules for kube-proxy" ; }}']
-    lines += (f'add {c.kind} {_IN} {c.name} {{ type {c.type} ; comment "{c.comment}" ; }}' for c in CONTAINERS)
+    family = view.family
+    where = table(family)
+    lines = [removal(family) + f'add table {where} {{ comment "rules for kube-proxy" ; }}']
+    lines += (
+        f'add {c.kind} {where} {c.name} {{ type {c.type} ; comment "{c.comment}" ; }}' for c in containers(family)
+    )
     for chain in BASE_CHAINS:
         spec = f"type {chain.kind} hook {chain.hook} priority {chain.priority} ;"
-        lines.append(f"add chain {_IN} {chain.name} {{ {spec} }}")
+        lines.append(f"add chain {where} {chain.name} {{ {spec} }}")
     common = base(view)
     helper = ' { comment "helper for @no-endpoint-services / @no-endpoint-nodeports" ; }'
-    lines += [f"add chain {_IN} {name}{helper if name == names.REJECT else ''}" for name in common.chains]
+    lines += [f"add chain {where} {name}{helper if name == names.REJECT else ''}" for name in common.chains]
     for chain in BASE_CHAINS:
-        lines += _rules(chain.name, chain.rules)
+        lines += _rules(family, chain.name, chain.rules)
     for name, rules in common.chains.items():
-        lines += _rules(name, rules)
+        lines += _rules(family, name, rules)
     for each in itertools.chain([common], (fragment(p, view, many=many) for p in ports)):
         if each is not common:
-            lines += _chains(each)
+            lines += _chains(family, each)
         for element in each.elements:
             elements.add(element)
-    lines += _added(elements)
+    lines += _added(family, elements)
     return "\n".join(lines) + "\n"
 
 
-def difference(old: Iterable[Fragment], new: Iterable[Fragment], elements: Elements) -> Difference:
+def difference(old: Iterable[Fragment], new: Iterable[Fragment], elements: Elements, family: Family) -> Difference:
     """The transaction from one state of some service ports to another; brings `elements` up to date."""
+    where = table(family)
     before, after = merged(old), merged(new)
     touched = {(e.container, e.key) for e in (*before.elements, *after.elements)}
     had = {key: elements.get(*key) for key in touched}
@@ -95,45 +109,40 @@ def difference(old: Iterable[Fragment], new: Iterable[Fragment], elements: Eleme
     )
     emptied = [c for c in before.chains if c not in after.chains]
     # What refers to a set goes first, and a set whose time-out changed is made anew.
-    lines = [_element("delete", e) for e in gone]
-    lines += [f"flush chain {_IN} {c}" for c in emptied]
+    lines = [f"delete element {where} {e.container} {{ {e.key} }}" for e in gone]
+    lines += [f"flush chain {where} {c}" for c in emptied]
     stale_sets = [s for s, t in before.affinity.items() if after.affinity.get(s) != t]
     if stale_sets:
         changed.chains = dict(after.chains)
-        lines += [f"flush chain {_IN} {c}" for c in before.chains if c in after.chains]
-        lines += [f"delete set {_IN} {s}" for s in stale_sets]
-    lines += _chains(changed, anew=True)
-    lines += _added(fresh)
+        lines += [f"flush chain {where} {c}" for c in before.chains if c in after.chains]
+        lines += [f"delete set {where} {s}" for s in stale_sets]
+    lines += _chains(family, changed, anew=True)
+    lines += _added(family, fresh)
     return Difference("\n".join([*lines, ""]) if lines else "", emptied)
 
 
-def deletion(chains: Iterable[str]) -> str:
+def deletion(chains: Iterable[str], family: Family) -> str:
     """The transaction that deletes empty chains."""
-    return "".join(f"delete chain {_IN} {c}\n" for c in chains)
+    return "".join(f"delete chain {table(family)} {c}\n" for c in chains)
 
 
-def _chains(found: Fragment, *, anew: bool = False) -> Iterator[str]:
+def _chains(family: Family, found: Fragment, *, anew: bool = False) -> Iterator[str]:
     """Chains come before all rules, for rules lead from one to another."""
+    where = table(family)
     for name, timeout_s in found.affinity.items():
-        yield f"add set {_IN} {name} {{ type ipv4_addr ; flags dynamic,timeout ; timeout {timeout_s}s ; }}"
+        yield f"add set {where} {name} {{ type {family.nft_address} ; flags dynamic,timeout ; timeout {timeout_s}s ; }}"
     for name in found.chains:
-        yield f"add chain {_IN} {name}"
+        yield f"add chain {where} {name}"
         if anew:
-            yield f"flush chain {_IN} {name}"
+            yield f"flush chain {where} {name}"
     for name, rules in found.chains.items():
-        yield from _rules(name, rules)
+        yield from _rules(family, name, rules)
 
 
-def _rules(chain: str, rules: Iterable[str]) -> Iterator[str]:
+def _rules(family: Family, chain: str, rules: Iterable[str]) -> Iterator[str]:
     # `nft list` leaves `addr . port` out, but does not know without it that the map holds ports.
-    return (
-        f"add rule {_IN} {chain} {rule.replace('dnat ip to numgen', 'dnat ip addr . port to numgen')}" for rule in rules
-    )
-
-
-def _element(verb: str, element: Element) -> str:
-    """Deleting takes the key alone."""
-    return f"{verb} element {_IN} {element.container} {{ {spelled(element) if verb == 'add' else element.key} }}"
+    brief, whole = f"dnat {family.nft} to numgen", f"dnat {family.nft} addr . port to numgen"
+    return (f"add rule {table(family)} {chain} {rule.replace(brief, whole)}" for rule in rules)
 
 
 def spelled(element: Element) -> str:
@@ -142,13 +151,13 @@ def spelled(element: Element) -> str:
     return f"{element.key}{comment}" + (f" : {element.value}" if element.value else "")
 
 
-def _added(elements: Iterable[Element]) -> Iterator[str]:
+def _added(family: Family, elements: Iterable[Element]) -> Iterator[str]:
     by_container: dict[str, list[str]] = {}
     for element in elements:
         by_container.setdefault(element.container, []).append(spelled(element))
     for container, listed in by_container.items():
         for start in range(0, len(listed), _PER_COMMAND):
-            yield f"add element {_IN} {container} {{ {', '.join(listed[start : start + _PER_COMMAND])} }}"
+            yield f"add element {table(family)} {container} {{ {', '.join(listed[start : start + _PER_COMMAND])} }}"
 
 
 def merged(fragments: Iterable[Fragment]) -> Fragment:
