@@ -67,7 +67,7 @@ def trace(
     begin = _Host(nodes) if source == HOST else _Pod(session, nodes, source, container)
     others = taps.addresses(begin.nodes)
     tapped = taps.start(
-        begin.nodes, begin.origin.address, [a for listed in others.values() for a in listed], begin.titles
+        begin.nodes, begin.origin.addresses, [a for listed in others.values() for a in listed], begin.titles
     )
     code = 0
     try:
@@ -95,7 +95,7 @@ class _Pod:
 
         self._pod = pods.pod_of(session, source)
         self._session, self._container = session, container
-        address, node = _placed(self._pod)
+        address, address6, node = _placed(self._pod)
         if node not in nodes.containers:
             raise Plain(f"error: {node}, the pod's node, does not run (labctl up repairs it)")
         self.nodes = replace(nodes, containers={node: nodes.containers[node], **nodes.containers})
@@ -103,7 +103,7 @@ class _Pod:
         self._sandbox = _sandbox(nodes, self._pod)
         search, gateway = _resolver_and_route(nodes, self._sandbox)
         name = f"{self._pod['metadata']['namespace']}/{self._pod['metadata']['name']}"
-        self.origin = Origin(f"Pod {name} on {node}", address, (node,), search, gateway)
+        self.origin = Origin(f"Pod {name} on {node}", address, (node,), search, gateway, address6)
 
     def run(self, words: list[str], *, quiet: bool) -> int:
         """Run a command in the pod; its exit code."""
@@ -156,15 +156,16 @@ def _print(told: Story, output: str) -> None:
         typer.echo(line)
 
 
-def _placed(pod: Object) -> tuple[str, str]:
-    """Address and node of a pod that runs. Raises Plain."""
+def _placed(pod: Object) -> tuple[str, str, str]:
+    """The addresses of both families and the node of a pod that runs. Raises Plain."""
     status = pod.get("status") or {}
     name = pod["metadata"]["name"]
     if status.get("phase") != "Running" or not status.get("podIP"):
         raise Plain(f"error: pod {name} does not run (labctl why pod/{name})")
     if pod["spec"].get("hostNetwork"):
         raise Plain(f"error: pod {name} has its node's network, where its packets cannot be told from others'")
-    return str(status["podIP"]), str(pod["spec"]["nodeName"])
+    second = next((i["ip"] for i in status.get("podIPs") or () if i["ip"] != status["podIP"]), "")
+    return str(status["podIP"]), str(second), str(pod["spec"]["nodeName"])
 
 
 def _address(words: list[str]) -> tuple[str, int] | None:

@@ -13,13 +13,18 @@ from labctl.lab.paths import checked_name
 from labctl.lab.record import Record
 from labctl.proxy import policies
 from labctl.proxy.explain import Index, Rule, iptables_rules, nftables_rules
+from labctl.proxy.family import IPV4, IPV6
 
 if TYPE_CHECKING:
     import docker
 
 # Lists both packet filters; a table is missing where nothing needs it. nft would list iptables' own tables, too.
-_TABLES = "; ".join(f"nft list table ip {table} 2>/dev/null" for table in ("kube-proxy", policies.TABLE))
-_LIST = f"iptables-save; echo =====; {_TABLES}; true"
+_TABLES = "; ".join(
+    f"nft list table {family.nft} {table} 2>/dev/null"
+    for family in (IPV4, IPV6)
+    for table in ("kube-proxy", policies.TABLE)
+)
+_LIST = f"iptables-save; echo =====; ip6tables-save; echo =====; {_TABLES}; true"
 _PAUSE_S = 0.1
 
 Rules = dict[str, list[Rule]]
@@ -83,8 +88,9 @@ def settled(
 def _read(client: docker.DockerClient, container: str) -> list[Rule]:
     with engine.translated("reading a node's rules"):
         execution = client.api.exec_create(container, ["sh", "-c", _LIST], stderr=False)
-        saved, _, listed = client.api.exec_start(execution["Id"]).decode(errors="replace").partition("=====\n")
-    return iptables_rules(saved) + nftables_rules(listed)
+        answer = client.api.exec_start(execution["Id"]).decode(errors="replace")
+    saved, saved6, listed = answer.split("=====\n")
+    return iptables_rules(saved) + iptables_rules(saved6, IPV6) + nftables_rules(listed)
 
 
 def _items(lab: Record, path: str) -> Sequence[dict[str, object]]:

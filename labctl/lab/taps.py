@@ -17,13 +17,14 @@ from labctl.errors import LabctlError
 from labctl.lab import engine, leftovers
 from labctl.lab.rules import Nodes
 from labctl.proxy.explain import iptables_rules
+from labctl.proxy.family import IPV4, IPV6, of
 from labctl.trace.lines import TABLE, Handles, handles, journeys, packets
 from labctl.trace.model import Seen
 
 _LONGEST_S = 900
 _FOLDER = "/tmp/labctl-trace"  # noqa: S108  # in the node's container, which only labctl uses
 _SETTLE_S = 0.3  # the last packets of a command are still on their way through the kernel's queues
-_LIST = "iptables-save; echo =====; nft -j -a list ruleset"
+_LIST = "iptables-save; echo =====; ip6tables-save 2>/dev/null; echo =====; nft -j -a list ruleset"
 
 # Runs detached, as the parent of what it starts: the node's first process does not collect other people's children.
 _TAP = f"""
@@ -33,7 +34,7 @@ nft -f - 2>failed <<'END' && rm -f failed
 table inet {TABLE} {{
   chain prerouting {{
     type filter hook prerouting priority -350
-    ip saddr {{ ADDRESSES }} meta nftrace set 1
+    TRACED
   }}
 }}
 END
@@ -82,16 +83,14 @@ class Taps:
         return Seen(node, packets(captured, node), journeys(traced), known, self.titles.get(node, ""))
 
 
-def start(nodes: Nodes, address: str, others: Sequence[str] = (), titles: Mapping[str, str] | None = None) -> Taps:
-    """Trace what comes from this address, and what nodes and load balancers (`others`) send on in its place.
+def start(
+    nodes: Nodes, addresses: Sequence[str], others: Sequence[str] = (), titles: Mapping[str, str] | None = None
+) -> Taps:
+    """Trace what comes from these addresses, and what nodes and load balancers (`others`) send on in their place.
 
     `titles` says what those of `nodes` are that are no nodes. Raises LabctlError.
     """
-    wanted = "port 53 or icmp or (tcp[tcpflags] & (tcp-syn|tcp-fin|tcp-rst) != 0) or (udp and not port 53)"
-    capture = f"(host {address} or icmp) and ({wanted})"
-    beginning = "(tcp[tcpflags] & (tcp-syn|tcp-rst) != 0 or (udp and not port 53))"
-    capture += "".join(f" or (host {o} and {beginning})" for o in others)
-    script = _TAP.replace("ADDRESSES", ", ".join(dict.fromkeys([address, *others]))).replace("FILTER", capture)
+    script = _TAP.replace("TRACED", traced([*addresses, *others])).replace("FILTER", captured(addresses, others))
     with ThreadPoolExecutor() as each:
         before = dict(zip(nodes.containers, each.map(lambda n: _list(nodes, n), nodes.containers), strict=True))
         failures = [f for f in each.map(lambda n: _tap(nodes, n, script), nodes.containers) if f]
@@ -100,6 +99,34 @@ def start(nodes: Nodes, address: str, others: Sequence[str] = (), titles: Mappin
         taps.stop()
         raise LabctlError(failures[0], hint="'labctl up' makes nodes anew that lack something")
     return taps
+
+
+def traced(addresses: Sequence[str]) -> str:
+    """The rules of nft that turn tracing on for packets from these addresses."""
+    by_family = {family: list(dict.fromkeys(filter(family.owns, addresses))) for family in (IPV4, IPV6)}
+    rules = (f"{family.nft} saddr {{ {', '.join(mine)} }}" for family, mine in by_family.items() if mine)
+    return "; ".join(f"{rule} meta nftrace set 1" for rule in rules)
+
+
+def captured(addresses: Sequence[str], others: Sequence[str]) -> str:
+    """The filter of tcpdump: lookups, first and last packets of connections, and refusals."""
+    return " or ".join(
+        [f"((host {a} or {_ICMP[of(a)]}) and ({_OF_ORIGIN[of(a)]}))" for a in addresses]
+        + [f"(host {a} and ({_OF_OTHERS[of(a)]}))" for a in others]
+    )
+
+
+# `tcp[…]` means IPv4 only (pcap-filter(7)): of IPv6 it is the header's own bytes, next header and flags, FIN 1, SYN 2, RST 4.
+_DATAGRAM = "(udp and not port 53)"
+_ICMP = {IPV4: "icmp", IPV6: "(icmp6 and ip6[40] < 5)"}  # of IPv6 errors only, neighbours ask each other all the time
+_OF_ORIGIN = {
+    IPV4: f"port 53 or {_ICMP[IPV4]} or tcp[tcpflags] & (tcp-syn|tcp-fin|tcp-rst) != 0 or {_DATAGRAM}",
+    IPV6: f"port 53 or {_ICMP[IPV6]} or (ip6[6] == 6 and ip6[53] & 7 != 0) or {_DATAGRAM}",
+}
+_OF_OTHERS = {
+    IPV4: f"tcp[tcpflags] & (tcp-syn|tcp-rst) != 0 or {_DATAGRAM}",
+    IPV6: f"(ip6[6] == 6 and ip6[53] & 6 != 0) or {_DATAGRAM}",
+}
 
 
 def _tap(nodes: Nodes, node: str, script: str) -> str:
@@ -131,7 +158,8 @@ def addresses(nodes: Nodes) -> dict[str, list[str]]:
     for name, ident in nodes.containers.items():
         with engine.translated(f"reading addresses of {name}"):
             networks = nodes.client.api.inspect_container(ident)["NetworkSettings"]["Networks"]
-        found[name] = [n["IPAddress"] for n in networks.values() if n.get("IPAddress")]
+        keys = ("IPAddress", "GlobalIPv6Address")
+        found[name] = [n[key] for n in networks.values() for key in keys if n.get(key)]
     return found
 
 
@@ -139,12 +167,12 @@ def lan_gateway(nodes: Nodes) -> str:
     """This machine's address on the lab's LAN: whom load balancers see when somebody connects to a published port."""
     with engine.translated("reading the lab's LAN"):
         network = nodes.client.api.inspect_network(f"labctl-{nodes.lab.config.name}-lan")
-    return str(network["IPAM"]["Config"][0]["Gateway"])
+    return next(str(c["Gateway"]) for c in network["IPAM"]["Config"] if IPV4.owns(c["Gateway"]))
 
 
 def _list(nodes: Nodes, node: str) -> Handles:
-    saved, _, ruleset = _run(nodes, node, _LIST).partition("=====\n")
-    return handles(ruleset, iptables_rules(saved))
+    saved, saved6, ruleset = _run(nodes, node, _LIST).split("=====\n")
+    return handles(ruleset, iptables_rules(saved) + iptables_rules(saved6, IPV6))
 
 
 def _run(nodes: Nodes, node: str, script: str) -> str:
@@ -159,7 +187,8 @@ import socket, sys
 h, p, kind = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 try:
     if kind == "udp":
-        s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(3); s.connect((h, p)); s.send(b"hostname\\n")
+        family, sort, _, _, at = socket.getaddrinfo(h, p, type=socket.SOCK_DGRAM)[0]
+        s = socket.socket(family, sort); s.settimeout(3); s.connect(at); s.send(b"hostname\\n")
         s.recv(512); print("answered")
     else:
         socket.create_connection((h, p), 3).close(); print("connected")

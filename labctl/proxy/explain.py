@@ -12,6 +12,7 @@ from typing import Any
 
 from labctl.api.objects import Object, ObjectKey, key_of
 from labctl.proxy import hostports, policies
+from labctl.proxy.family import IPV4, IPV6, Family
 from labctl.proxy.iptables import chains
 from labctl.proxy.model import Endpoint, ServicePort, group_slices, service_ports
 from labctl.proxy.nftables import names
@@ -53,18 +54,26 @@ _PREFIX_NOTES = {
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule, or one element of a set or map. `text` is as iptables-save and nft print it."""
+    """One rule, or one element of a set or map. `text` is as iptables-save and nft print it.
+
+    Tables are `nat`, `filter` and `mangle` of iptables, `ip6 nat` and so on of ip6tables, `ip kube-proxy` and so on of nft.
+    """
 
     table: str
     chain: str
     text: str
 
     @property
+    def family(self) -> Family:
+        """Whose packets meet it."""
+        return IPV6 if self.table.startswith(f"{IPV6.nft} ") else IPV4
+
+    @property
     def line(self) -> str:
         """The rule with its chain."""
         return (
             f"-A {self.chain} {self.text}"
-            if self.table in ("nat", "filter", "mangle")
+            if self.table.removeprefix("ip6 ") in ("nat", "filter", "mangle")
             else f"{self.chain}: {self.text}"
         )
 
@@ -125,35 +134,40 @@ class Index:
 
     def __init__(self, services: Iterable[Object], slices: Iterable[Object]) -> None:
         grouped = group_slices(slices)
-        self._ports: dict[str, ServicePort] = {}
-        self._names: dict[str, tuple[ServicePort, Endpoint | None]] = {}
+        # Names of a Service's chains are the same in both families.
+        self._ports: dict[Family, dict[str, ServicePort]] = {IPV4: {}, IPV6: {}}
+        self._names: dict[Family, dict[str, tuple[ServicePort, Endpoint | None]]] = {IPV4: {}, IPV6: {}}
         self._addresses: dict[str, ServicePort] = {}
         self._targets: dict[tuple[ObjectKey, str], Behind] = {}
         for key, listed in grouped.items():
             self._targets |= {(key, address): target for s in listed for address, target in _targets(s)}
-        for port in service_ports(services, grouped, node=""):
-            self._add(port)
+        listed_services = list(services)
+        for family in (IPV4, IPV6):
+            for port in service_ports(listed_services, grouped, node="", ip_family=family.name):
+                self._add(port)
 
     def _add(self, port: ServicePort) -> None:
-        self._ports[port.full_name] = port
+        self._ports[port.family][port.full_name] = port
+        of_family = self._names[port.family]
         base = names.service_base(port)
         of_service = [chains.cluster(port), chains.local(port), chains.external(port), chains.firewall(port)]
         of_service += [f"{prefix}-{base}" for prefix in ("service", "local", "external", "firewall")]
-        self._names |= dict.fromkeys(of_service, (port, None))
+        of_family |= dict.fromkeys(of_service, (port, None))
         for endpoint in port.endpoints:
             name = names.endpoint_base(port, endpoint)
             of_endpoint = (chains.endpoint(port, endpoint), f"endpoint-{name}", f"affinity-{name}")
-            self._names |= dict.fromkeys(of_endpoint, (port, endpoint))
+            of_family |= dict.fromkeys(of_endpoint, (port, endpoint))
         self._addresses[port.cluster_ip] = port
 
     def explain(self, rule: Rule) -> Explained:
         """What is behind a rule: an endpoint rather than a Service, where it names both."""
-        if rule.table.removeprefix("ip ") == policies.TABLE:
+        if rule.table.split()[-1] == policies.TABLE:
             return Explained(rule, note=_policy_note(rule))
         if pod := re.search(r"dnat name: labctl id: ([^\s\"]+)", rule.text):
             return Explained(rule, note=f"hostPort of Pod {pod[1]}")
-        found = [self._names[word] for word in _words(rule) if word in self._names]
-        found += [(self._ports[c], None) for c in _commented(rule.text) if c in self._ports]
+        known, ports = self._names[rule.family], self._ports[rule.family]
+        found = [known[word] for word in _words(rule) if word in known]
+        found += [(ports[c], None) for c in _commented(rule.text) if c in ports]
         if rule.chain == names.CLUSTER_IPS and rule.text in self._addresses:
             return Explained(rule, service=_service(self._addresses[rule.text]))
         if rule.chain == names.HAIRPIN:
@@ -210,12 +224,13 @@ def _commented(text: str) -> list[str]:
     return re.findall(r'comment "?(?!--)([^" ]+)', text)
 
 
-def iptables_rules(saved: str) -> list[Rule]:
-    """The rules of an iptables-save text."""
+def iptables_rules(saved: str, family: Family = IPV4) -> list[Rule]:
+    """The rules of an iptables-save text, or of one of ip6tables-save."""
     found, table = [], ""
+    prefix = f"{IPV6.nft} " if family is IPV6 else ""
     for line in saved.splitlines():
         if line.startswith("*"):
-            table = line[1:]
+            table = prefix + line[1:]
         elif line.startswith("-A "):
             _, chain, *rest = line.split(" ", 2)
             found.append(Rule(table, chain, rest[0] if rest else ""))

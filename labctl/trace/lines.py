@@ -26,7 +26,7 @@ class Flow:
     @property
     def arrow(self) -> str:
         """`10.244.1.3:46140 -> 10.96.0.10:53`."""
-        return f"{_with_port(self.source, self.source_port)} -> {_with_port(self.target, self.target_port)}"
+        return f"{with_port(self.source, self.source_port)} -> {with_port(self.target, self.target_port)}"
 
     @property
     def reply(self) -> Flow:
@@ -34,8 +34,11 @@ class Flow:
         return Flow(self.protocol, self.target, self.target_port, self.source, self.source_port)
 
 
-def _with_port(address: str, port: int) -> str:
-    return f"{address}:{port}" if port else address
+def with_port(address: str, port: int) -> str:
+    """`10.96.0.10:53`, `[fd00:10:96::a]:53`; without a port the address alone."""
+    if not port:
+        return address
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ class Journey:
 
 _HEAD = re.compile(r"^trace id (\S+) (\S+ \S+) (\S+) (packet:|rule|policy|verdict)\s?(.*)$")
 _VERDICT = re.compile(r"^(.*?)\s*(?:# handle (\d+) )?\(verdict ([^)]*)\)\s*$")
-_PROTOCOLS = {"6": "tcp", "17": "udp", "132": "sctp", "1": "icmp"}
+_PROTOCOLS = {"6": "tcp", "17": "udp", "132": "sctp", "1": "icmp", "58": "icmp"}
 
 
 def journeys(text: str) -> list[Journey]:
@@ -160,7 +163,7 @@ def handles(ruleset: str, rules: Iterable[Rule]) -> Handles:
     saved: dict[tuple[str, str], Iterator[Rule]] = {}
     by_chain: dict[tuple[str, str], list[Rule]] = {}
     for rule in rules:
-        by_chain.setdefault((f"ip {rule.table}", rule.chain), []).append(rule)
+        by_chain.setdefault((f"{rule.family.nft} {rule.table.removeprefix('ip6 ')}", rule.chain), []).append(rule)
     found: Handles = {}
     for entry in json.loads(ruleset or '{"nftables": []}')["nftables"]:
         if rule_ := entry.get("rule"):

@@ -32,6 +32,12 @@ class Origin:
     nodes: tuple[str, ...]
     search: tuple[str, ...] = ()
     gateway: str = ""
+    address6: str = ""  # in a dual-stack lab
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """All that packets may come from."""
+        return tuple(filter(None, (self.address, self.address6)))
 
 
 @dataclass(frozen=True, slots=True)

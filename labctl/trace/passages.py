@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from labctl.proxy.explain import Index, Rule
-from labctl.trace.lines import Flow, Met, Packet
+from labctl.trace.lines import Flow, Met, Packet, with_port
 from labctl.trace.model import Connection, Names, Passage, Seen, Step
 
 _STAGES = ("prerouting", "input", "forward", "output", "postrouting")
@@ -56,8 +56,8 @@ def _passage(seen: Seen, same: Sequence[Packet], begin: float, known: Names, ind
     came = next((p for p in same if p.is_incoming), same[0])
     left = next((p for p in reversed(same) if not p.is_incoming), None)
     before, after = came.flow, left.flow if left else came.flow
-    dnat = f"{after.target}:{after.target_port}" if _end(after) != _end(before) else ""
-    snat = f"{after.source}:{after.source_port}" if after.source != before.source else ""
+    dnat = with_port(after.target, after.target_port) if _end(after) != _end(before) else ""
+    snat = with_port(after.source, after.source_port) if after.source != before.source else ""
     passage = Passage(seen.node, before.arrow, ms(came.at, begin, digits=3), dnat=dnat, snat=snat)
     if dnat:
         passage = replace(passage, destination=known.of(after.target))
@@ -171,7 +171,7 @@ def _with_outcome(made: Connection, first: Packet, packets: Sequence[Packet], la
     took = ms(answer.at, first.at)
     if "R" in answer.flags:
         who = known.of(last.target)
-        at = f"{last.target}:{last.target_port}" + (f" ({who})" if who else "")
+        at = with_port(last.target, last.target_port) + (f" ({who})" if who else "")
         outcome = f"refused in {took} ms by a TCP reset: nothing listens at {at}"
         return replace(made, result="refused", took_ms=took, outcome=outcome)
     word = "connected" if flow.protocol == "tcp" else "answered"
@@ -183,8 +183,7 @@ def _with_outcome(made: Connection, first: Packet, packets: Sequence[Packet], la
 def _unanswered(made: Connection, first: Packet, refusal: Packet | None) -> Connection:
     if refusal is not None:
         took = ms(refusal.at, first.at)
-        if "host" in refusal.info.partition("unreachable")[0]:
-            where = f"no host answers to the address {made.passages[-1].left.rpartition(' ')[2] or first.flow.target}"
+        if where := _nowhere(refusal, made.passages[-1].left.rpartition(" ")[2] or first.flow.target):
             return replace(made, result="refused", took_ms=took, outcome=f"unreachable after {took} ms: {where}")
         by = _by(made, "REJECT", "reject") or "no rule of the nodes"
         return replace(made, result="refused", took_ms=took, outcome=f"refused in {took} ms: {by}")
@@ -193,6 +192,13 @@ def _unanswered(made: Connection, first: Packet, refusal: Packet | None) -> Conn
     end = made.passages[-1] if made.passages else None
     last = f": {end.left.rpartition(' ')[2]} says nothing" if end and end.left else ""
     return replace(made, result="silent", outcome=f"no answer{last}")
+
+
+def _nowhere(refusal: Packet, address: str) -> str:
+    """What an ICMP message says that is not about a port; ICMPv6 has the words behind."""
+    if re.search(r"\bhost \S+ unreachable|unreachable address", refusal.info):
+        return f"no host answers to the address {address}"
+    return f"no route leads to {address}" if "unreachable route" in refusal.info else ""
 
 
 def _by(made: Connection, *words: str) -> str:

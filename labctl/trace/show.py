@@ -29,7 +29,7 @@ def lines(story: Story) -> Iterator[str]:
 
 
 def _origin(origin: Origin) -> Iterator[str]:
-    yield f"{origin.title} ({origin.address})"
+    yield f"{origin.title} ({', '.join(origin.addresses)})"
     if origin.search:
         yield f"  names without a dot at the end are tried with: {' '.join(origin.search)}"
     if origin.gateway:

@@ -14,7 +14,7 @@ from labctl.trace.passages import connection, ms
 def tell(origin: Origin, *, seen: Sequence[Seen], known: Names, index: Index) -> Story:
     """The story of everything that came from the origin while the taps were there."""
     packets = sorted((p for s in seen for p in s.packets), key=lambda p: p.at)
-    sent = [p for p in packets if p.node in origin.nodes and p.is_incoming and p.flow.source == origin.address]
+    sent = [p for p in packets if p.node in origin.nodes and p.is_incoming and p.flow.source in origin.addresses]
     if not sent:
         return Story(origin)
     start = sent[0].at

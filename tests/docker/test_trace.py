@@ -151,7 +151,7 @@ def test_the_form_for_programs(scene: Scene, mode: str) -> None:
     said = scene.lab.labctl("trace", "-n", NAMESPACE, "deploy/client", "-o", "json", "--", "curl", "-s", "http://far/")
     told = json.loads(said.out)
     assert set(told) == {"origin", "events"}
-    assert set(told["origin"]) == {"title", "address", "nodes", "search", "gateway"}
+    assert set(told["origin"]) == {"title", "address", "nodes", "search", "gateway", "address6"}
     lookup, *_, made = told["events"]
     assert lookup["kind"] == "lookup" and lookup["question"] == f"A far.{NAMESPACE}.svc.cluster.local."
     assert made["kind"] == "connection" and made["result"] == "connected" and made["took_ms"] > 0

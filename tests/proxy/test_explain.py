@@ -47,6 +47,19 @@ def test_every_nftables_rule_and_element_of_a_service_names_it() -> None:
                 assert found.service == "default/web" or "reaches itself" in found.note, element
 
 
+def test_chains_of_one_name_lead_to_endpoints_of_their_own_family() -> None:
+    six = endpoint_slice(endpoint("fd00:10:244:0:1::7", node="node-1"), name="web-6", addressType="IPv6")
+    both = service(clusterIPs=["10.96.1.1", "fd00:10:96::1"])
+    index = Index([both], [endpoint_slice(endpoint("10.244.1.7"), name="web-4"), six])
+    text = "meta l4proto tcp dnat {0} to {1}"
+    (port,) = ports_of(both, endpoint_slice(endpoint("10.244.1.7")))
+    (chain,) = fragment(port, VIEW).chains
+    for family, at in (("ip", "10.244.1.7:8080"), ("ip6", "[fd00:10:244:0:1::7]:8080")):
+        found = index.explain(Rule(f"{family} kube-proxy", chain, text.format(family, at)))
+        assert [e.endpoint for e in found.endpoints] == [at]
+    assert index.explain(Rule("ip6 kube-proxy", "cluster-ips", "fd00:10:96::1")).service == "default/web"
+
+
 def test_every_rule_of_a_node_has_words() -> None:
     listed = iptables_rules(iptables_kernel(*WEB, *OTHER).save())
     assert len(listed) > 40

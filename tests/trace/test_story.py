@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from labctl.proxy.explain import Index, iptables_rules
+from labctl.proxy.family import IPV6
 from labctl.trace import model, show, story
 from labctl.trace.lines import handles, journeys, packets
 
@@ -26,12 +27,16 @@ def told(case: str) -> model.Story:
     data: dict[str, Any] = json.loads((FOLDER / f"{case}.json").read_text())
     seen = []
     for node, raw in data["nodes"].items():
-        saved, _, ruleset = raw["list"].partition("=====\n")
+        saved, *saved6, ruleset = raw["list"].split("=====\n")
         traced, _, captured = raw["taps"].partition("=====\n")
-        known = handles(ruleset, iptables_rules(saved))
+        known = handles(ruleset, iptables_rules(saved) + iptables_rules("".join(saved6), IPV6))
         seen.append(model.Seen(node, packets(captured, node), journeys(traced), known))
     origin = model.Origin(
-        f"Pod {data['pod']} on {data['node']}", data["address"], (data["node"],), tuple(data["search"])
+        f"Pod {data['pod']} on {data['node']}",
+        data["address"],
+        (data["node"],),
+        tuple(data["search"]),
+        address6=data.get("address6", ""),
     )
     return story.tell(
         origin,
@@ -73,11 +78,35 @@ def test_a_connection_names_service_pod_and_reply(case: str) -> None:
     assert [s.stage for s in first.steps] == sorted((s.stage for s in first.steps), key=STAGES.index)
 
 
-@pytest.mark.parametrize("case", ["iptables-no-endpoints", "nftables-no-endpoints"])
+@pytest.mark.parametrize("case", ["iptables-ipv6", "nftables-ipv6"])
+def test_ipv6_is_told_as_ipv4(case: str) -> None:
+    (made,) = connections(case)
+    assert made.target == "Service default/web6" and made.result == "connected"
+    first = made.passages[0]
+    assert first.dnat.startswith("[fd00:10:244:") and first.destination.startswith("Pod default/web-")
+    assert any("EndpointSlice web6-" in s.objects for s in first.steps)
+    assert any(s.effect.startswith("DNAT: the target becomes [fd00:") for s in first.steps)
+    assert made.reply.count("[fd00:10:96::") == 1
+
+
+def test_a_packet_that_no_route_is_for() -> None:
+    for made in connections("iptables-ipv6-no-route"):
+        assert made.result == "refused" and "no route leads to 2001:db8::1" in made.outcome
+
+
+NO_ENDPOINTS = (
+    "iptables-no-endpoints",
+    "nftables-no-endpoints",
+    "iptables-ipv6-no-endpoints",
+    "nftables-ipv6-no-endpoints",
+)
+
+
+@pytest.mark.parametrize("case", NO_ENDPOINTS)
 def test_a_refusal_names_the_rule_and_the_service(case: str) -> None:
     (made,) = connections(case)
     assert made.result == "refused"
-    assert made.outcome.startswith("refused in ") and "Service default/empty" in made.outcome
+    assert made.outcome.startswith("refused in ") and made.target in made.outcome
     assert made.reply == "" and [p.left for p in made.passages] == [""]
 
 
