@@ -30,7 +30,8 @@ host, port, timeout = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
 address = error = ""
 start = time.monotonic()
 try:
-    address = socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_STREAM)[0][4][0]
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    address = min(found, key=lambda f: f[0] != socket.AF_INET)[4][0]
     start = time.monotonic()
     if port:
         socket.create_connection((address, port), timeout).close()

@@ -58,3 +58,10 @@ def of(address: str) -> Family:
 def by_name(name: str) -> Family:
     """`IPv4` or `IPv6`, as the API has them."""
     return IPV6 if name == "IPv6" else IPV4
+
+
+def with_port(host: str, port: int) -> str:
+    """`10.96.0.10:53`, `[fd00:10:96::a]:53`, `web:80`; without a port the host alone."""
+    if not port:
+        return host
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -35,7 +35,7 @@ class Endpoint:
     node_hints: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
-        return f"[{self.ip}]:{self.port}" if ":" in self.ip else f"{self.ip}:{self.port}"
+        return family.with_port(self.ip, self.port)
 
 
 @dataclass(frozen=True, slots=True)

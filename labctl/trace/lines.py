@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from labctl.proxy.explain import Rule
+from labctl.proxy.family import with_port
 
 TABLE = "labctl-trace"
 """The nftables table that turns tracing on; it changes nothing else and is gone afterwards."""
@@ -32,13 +33,6 @@ class Flow:
     def reply(self) -> Flow:
         """The other direction."""
         return Flow(self.protocol, self.target, self.target_port, self.source, self.source_port)
-
-
-def with_port(address: str, port: int) -> str:
-    """`10.96.0.10:53`, `[fd00:10:96::a]:53`; without a port the address alone."""
-    if not port:
-        return address
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 @dataclass(frozen=True, slots=True)

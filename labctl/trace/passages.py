@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from labctl.proxy.explain import Index, Rule
-from labctl.trace.lines import Flow, Met, Packet, with_port
+from labctl.proxy.family import with_port
+from labctl.trace.lines import Flow, Met, Packet
 from labctl.trace.model import Connection, Names, Passage, Seen, Step
 
 _STAGES = ("prerouting", "input", "forward", "output", "postrouting")

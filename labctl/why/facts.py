@@ -84,10 +84,12 @@ class Facts:
         return [p for p in chosen if "deletionTimestamp" not in p["metadata"]]
 
     def ready_addresses(self, service: Object) -> list[str]:
-        """Addresses of a Service's ready endpoints."""
+        """Addresses of a Service's ready endpoints, in the first of its families: the other has the same pods once more."""
+        families = service["spec"].get("ipFamilies") or ["IPv4"]
         return sorted(
             address
             for s in self.slices_of(service)
+            if s.get("addressType", families[0]) == families[0]
             for e in s.get("endpoints") or ()
             if (e.get("conditions") or {}).get("ready", True)
             for address in e["addresses"]
@@ -96,7 +98,7 @@ class Facts:
     def pod_at(self, address: str) -> Object | None:
         """The pod with an address of its own."""
         own = (p for p in self.pods if not p["spec"].get("hostNetwork"))
-        return next((p for p in own if (p.get("status") or {}).get("podIP") == address), None)
+        return next((p for p in own if address in addresses_of(p)), None)
 
     def slices_of(self, service: Object) -> list[Object]:
         """The EndpointSlices of a Service."""
@@ -135,6 +137,13 @@ def _event_time(event: Object) -> str:
 def matches(selector: dict[str, str] | None, labels: dict[str, str] | None) -> bool:
     """True when every pair of a Service's selector is among the labels; an empty selector matches nothing."""
     return bool(selector) and all((labels or {}).get(k) == v for k, v in (selector or {}).items())
+
+
+def addresses_of(pod: Object) -> list[str]:
+    """A pod's addresses, one of each family it has."""
+    status = pod.get("status") or {}
+    listed = [i["ip"] for i in status.get("podIPs") or ()]
+    return listed or [a for a in (status.get("podIP"),) if a]
 
 
 def labels_of(obj: Object) -> dict[str, str]:

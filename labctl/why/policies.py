@@ -13,6 +13,7 @@ from typing import Any
 
 from labctl.api import selectors
 from labctl.api.objects import Object, key_of
+from labctl.proxy import family
 from labctl.why import commands
 from labctl.why import facts as f
 from labctl.why.findings import Finding, note, problem
@@ -64,7 +65,8 @@ def explain_blocked(
         return []  # a pod always reaches itself
     found = _side(facts, _EGRESS, source, address, target, (port, protocol), named_by=target)
     if target is not None:
-        own = str((source.get("status") or {}).get("podIP", ""))
+        of = family.of(address)
+        own = next(filter(of.owns, f.addresses_of(source)), "")
         found += _side(facts, _INGRESS, target, own, source, (port, protocol), named_by=target)
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from labctl.api.objects import Object, key_of
+from labctl.proxy.family import with_port
 from labctl.why import commands
 from labctl.why import facts as f
 from labctl.why.findings import Finding, fine, nearest, problem
@@ -25,10 +26,10 @@ def targets(facts: f.Facts, service: Object) -> list[tuple[str, int]]:
 
 
 def _own(service: Object) -> list[tuple[str, int]]:
-    address = service["spec"].get("clusterIP", "None")
-    ports = service["spec"].get("ports") or ()
-    tcp = (p["port"] for p in ports if p.get("protocol", "TCP") == "TCP")
-    return [] if address == "None" else [(address, port) for port in tcp]
+    spec = service["spec"]
+    addresses = spec.get("clusterIPs") or [spec.get("clusterIP", "None")]
+    tcp = [p["port"] for p in spec.get("ports") or () if p.get("protocol", "TCP") == "TCP"]
+    return [(address, port) for address in addresses if address != "None" for port in tcp]
 
 
 def _endpoints(facts: f.Facts, service: Object) -> Iterator[tuple[str, int]]:
@@ -52,16 +53,17 @@ def explain_attempts(facts: f.Facts, service: Object, *, is_explained: bool) -> 
         causes = [x for x in causes if x.about.startswith("netpol/")]
     failed = [a for a in own if not a.is_answered]
     if failed and not causes and not is_explained:
+        at = with_port(failed[0].host, failed[0].port)
         text = (
-            f"{failed[0].host}:{failed[0].port}, tried from {who}: {failed[0].error}, although its endpoints answer: the "
-            "rules of the nodes are not what they should be, or its traffic policy is Local"
+            f"{at}, tried from {who}: {failed[0].error}, although its endpoints answer: the rules of the nodes are not "
+            "what they should be, or its traffic policy is Local"
         )
         causes = [problem(f"svc/{name}", text, fix="labctl up", see=f"labctl rules svc/{name} -n {namespace}")]
     return found + causes
 
 
 def _answered(attempt: f.Attempt, who: str) -> str:
-    return f"{attempt.host}:{attempt.port} answers {who} in {attempt.took_ms} ms"
+    return f"{with_port(attempt.host, attempt.port)} answers {who} in {attempt.took_ms} ms"
 
 
 def _source(facts: f.Facts) -> str:
@@ -70,7 +72,7 @@ def _source(facts: f.Facts) -> str:
 
 def _endpoint(facts: f.Facts, service: Object, attempt: f.Attempt) -> list[Finding]:
     (namespace, name), pod = key_of(service), facts.pod_at(attempt.host)
-    at, who = f"{attempt.host}:{attempt.port}", _source(facts)
+    at, who = with_port(attempt.host, attempt.port), _source(facts)
     source = facts.seen.source
     if source is not None and attempt.error != f.Attempt.REFUSED:
         blocked = explain_blocked(facts, source, attempt.host, pod, attempt.port)

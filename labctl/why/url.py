@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from labctl.api.objects import Object, key_of
 from labctl.errors import UsageError
+from labctl.proxy.family import with_port
 from labctl.why import commands
 from labctl.why import facts as f
 from labctl.why.findings import Finding, fine, note, problem
@@ -31,7 +32,7 @@ class Target:
     @property
     def about(self) -> str:
         """`web:80`."""
-        return f"{self.host}:{self.port}"
+        return with_port(self.host, self.port)
 
 
 def parse_target(text: str) -> Target:

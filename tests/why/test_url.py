@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -31,6 +32,8 @@ FACTS = replace(
         ("https://web", Target("web", 443)),
         ("web.shop:8080", Target("web.shop", 8080)),
         ("web", Target("web", 80)),
+        ("http://[fd00:10:96::1]/", Target("fd00:10:96::1", 80)),
+        ("[fd00:10:96::1]:8080", Target("fd00:10:96::1", 8080)),
     ],
 )
 def test_targets_are_read(text: str, target: Target) -> None:
@@ -75,6 +78,23 @@ def test_a_pods_address_leads_to_the_pod() -> None:
     waiting = pod(ready=False)
     [found] = explain_url(replace(FACTS, pods=[waiting]), Target("10.244.1.2", 80), namespace="default")
     assert found.about == "pod/web-1" and found.is_problem
+
+
+def test_addresses_of_ipv6_lead_to_service_and_pod() -> None:
+    both: dict[str, Any] = {
+        "ipFamilies": ["IPv4", "IPv6"],
+        "clusterIP": "10.96.1.1",
+        "clusterIPs": ["10.96.1.1", "fd00:10:96::1"],
+    }
+    made = pod()
+    made["status"]["podIPs"] = [{"ip": "10.244.1.2"}, {"ip": "fd00:10:244:0:1::2"}]
+    six = {**slice_of(address="fd00:10:244:0:1::2"), "addressType": "IPv6"}
+    facts = replace(FACTS, services=[service(**both), DNS], pods=[made], slices=[slice_of(), six, DNS_SLICE])
+    said = explain_url(facts, Target("fd00:10:96::1", 80), namespace="default")
+    assert problems(said) == [] and said[0].about == "[fd00:10:96::1]:80"
+    assert any("has 1 ready endpoint(s): 10.244.1.2" in x.text for x in said), "one pod is one endpoint in two families"
+    (at_pod,) = explain_url(facts, Target("fd00:10:244:0:1::2", 80), namespace="default")
+    assert at_pod.about == "pod/web-1" and not at_pod.is_problem
 
 
 def test_listening_ports_leave_loopback_out() -> None:
