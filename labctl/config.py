@@ -79,6 +79,8 @@ class LabConfig:
     proxy_mode: Literal["iptables", "nftables"] = "iptables"
     pods_network: str = ""  # Docker network names
     lan_network: str = ""
+    # The host's name of the pods' bridge where the lab chooses it: on Docker that must know whom the LAN answers
+    pods_bridge: str = ""
     lab_image: str = ""  # sandboxes, load balancers and helpers run from it
     state_path: str = "/var/lib/labctl/state.db"
     # Docker volume mounted at the folder of state_path; pods' files lie there too and are bind-mounted from it

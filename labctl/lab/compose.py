@@ -49,6 +49,7 @@ def render(template: str, config: LabConfig, *, api_port: int, docker_socket: st
         lan_gateway=plan.host(config.lan_cidr, 1),
         lan_dynamic_range=plan.dynamic_range(config.lan_cidr),
         pods_network=config.pods_network,
+        pods_bridge=config.pods_bridge,
         pod_cidr=config.pod_cidr,
         pod_gateway=plan.host(config.pod_cidr, 1),
         lan_cidr6=config.lan_cidr6,

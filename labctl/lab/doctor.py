@@ -43,7 +43,7 @@ def doctor(name: str) -> list[Check]:
         _guarded("address ranges", lambda: _ranges(client, name)),
         _guarded("disk space", lambda: _disk(client)),
         *_images(client),
-        *_host(),
+        *host(client.api.api_version),
     ]
 
 
@@ -99,11 +99,15 @@ def _images(client: docker.DockerClient) -> Iterator[Check]:
         )
 
 
-def _host() -> Iterator[Check]:
-    bridge = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+def host(api_version: str, proc: Path = Path("/proc")) -> Iterator[Check]:
+    """What of the machine itself matters to a lab on an engine with this version of its API."""
+    name = "bridge-nf-call-iptables"
+    bridge = proc / "sys/net/bridge" / name
     if bridge.exists() and bridge.read_text().strip() == "1":
-        yield Check(
-            "bridge-nf-call-iptables", "ok", "1: bridged packets pass the host's rules too; labs work with that"
-        )
+        if engine.direct_access(api_version) == "closed":
+            detail = "1: this version of Docker drops what pods send to node ports"
+            yield Check(name, "warning", detail, f"update Docker to 28.2 or newer, or: sysctl net.bridge.{name}=0")
+        else:
+            yield Check(name, "ok", "1: bridged packets pass the host's rules too; labs work with that")
     kubectl = shutil.which("kubectl")
     yield Check("kubectl", "ok", kubectl or "not installed; labctl has the same verbs")

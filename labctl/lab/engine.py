@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from labctl.errors import LabctlError, MissingPrerequisite
 
@@ -13,10 +13,20 @@ if TYPE_CHECKING:
     import docker
 
 MINIMUM_API = (1, 41)  # Engine 20.10
+_CLOSED_API = (1, 48)  # Engine 28.0
+_TRUSTED_INTERFACES_API = (1, 50)  # Engine 28.2: the option trusted_host_interfaces
 
 
 def _version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split("."))
+
+
+def direct_access(api_version: str) -> Literal["open", "closed", "by name"]:
+    """Whether Docker lets other networks reach container addresses: since 28 not, since 28.2 where it is told their names."""
+    version = _version(api_version)
+    if version >= _TRUSTED_INTERFACES_API:
+        return "by name"
+    return "closed" if version >= _CLOSED_API else "open"
 
 
 def socket_path() -> str:

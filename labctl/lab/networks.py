@@ -62,14 +62,20 @@ def docker_networks(networks: Iterable[Mapping[str, Any]], *, but_of_lab: str) -
                 yield Taken(subnet, holder, lab=bool(lab))
 
 
+def bridges(networks: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The host's interfaces of Docker's networks."""
+    named = "com.docker.network.bridge.name"
+    return {"docker0"} | {(n.get("Options") or {}).get(named) or f"br-{n['Id'][:12]}" for n in networks}
+
+
 def in_use(client: docker.DockerClient, *, but_of_lab: str) -> list[Taken]:
     """Every range in use on this machine. Docker's networks are named as such, not as routes to their bridges."""
     with engine.translated("listing Docker networks"):
         networks = client.api.networks()
-    bridges = {"docker0"} | {f"br-{network['Id'][:12]}" for network in networks}
+    own = bridges(networks)
     table = Path("/proc/net/route")
     routes = host_routes(table.read_text()) if table.exists() else ()
-    others = [taken for taken in routes if taken.holder.rsplit(" ", 1)[-1] not in bridges]
+    others = [taken for taken in routes if taken.holder.rsplit(" ", 1)[-1] not in own]
     return [*docker_networks(networks, but_of_lab=but_of_lab), *others]
 
 
@@ -77,10 +83,10 @@ def in_use6(client: docker.DockerClient) -> list[tuple[str, str]]:
     """Every range of IPv6 in use on this machine, and by what."""
     with engine.translated("listing Docker networks"):
         networks = client.api.networks()
-    bridges = {"docker0"} | {f"br-{network['Id'][:12]}" for network in networks}
+    own = bridges(networks)
     table = Path("/proc/net/ipv6_route")
     routes = ipv6.host_routes(table.read_text()) if table.exists() else ()
-    others = [route for route in routes if route[1].rsplit(" ", 1)[-1] not in bridges]
+    others = [route for route in routes if route[1].rsplit(" ", 1)[-1] not in own]
     return [*ipv6.docker_networks(networks), *others]
 
 

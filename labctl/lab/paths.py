@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -41,6 +42,11 @@ def _base(variable: str, fallback: str) -> Path:
 def cache() -> Path:
     """Downloads and built programs, safe to delete at any time."""
     return _base("XDG_CACHE_HOME", "~/.cache")
+
+
+def pods_bridge_of(name: str) -> str:
+    """The host's interface of the pods' network, at most 15 characters as Linux wants it."""
+    return f"labctl-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,7 +133,9 @@ def node_configs(count: int, ranges: Ranges) -> tuple[NodeConfig, ...]:
     )
 
 
-def config(options: UpOptions, ranges: Ranges, *, nodes: int, credentials: Credentials) -> LabConfig:
+def config(
+    options: UpOptions, ranges: Ranges, *, nodes: int, credentials: Credentials, pods_bridge: str = ""
+) -> LabConfig:
     """The facts that the containers start with, without what depends on images."""
     project = paths.project_of(options.name)
     return LabConfig(
@@ -152,6 +154,7 @@ def config(options: UpOptions, ranges: Ranges, *, nodes: int, credentials: Crede
         proxy_mode=options.proxy_mode or "iptables",
         pods_network=f"{project}-pods",
         lan_network=f"{project}-lan",
+        pods_bridge=pods_bridge,
         state_volume=f"{project}-state",
     )
 

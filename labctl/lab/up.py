@@ -31,7 +31,7 @@ from labctl.lab import (
     resources,
 )
 from labctl.lab import corefile as live_corefile
-from labctl.lab.paths import StateFolder, context_of
+from labctl.lab.paths import StateFolder, context_of, pods_bridge_of
 from labctl.lab.plan import UpOptions
 from labctl.lab.progress import Report, Say, step
 from labctl.lab.record import Record
@@ -122,7 +122,8 @@ def _new(client: docker.DockerClient, options: UpOptions, say: Say) -> Record:
     credentials = certificates.issue(
         certificates.api_server_names("cluster.local"), plan.api_server_addresses(ranges), now=dt.datetime.now(dt.UTC)
     )
-    config = plan.config(options, ranges, nodes=options.nodes or 2, credentials=credentials)
+    bridge = pods_bridge_of(options.name) if engine.direct_access(client.api.api_version) == "by name" else ""
+    config = plan.config(options, ranges, nodes=options.nodes or 2, credentials=credentials, pods_bridge=bridge)
     return Record(config, port, options.dns_upstreams or ())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import yaml
 
 from labctl.config import Credentials
-from labctl.lab import compose, plan, resources
+from labctl.lab import compose, paths, plan, resources
 from labctl.lab.plan import Ranges, UpOptions
 
 RANGES = Ranges("10.244.0.0/16", "192.168.123.0/24", "10.96.0.0/12")
@@ -37,6 +37,22 @@ def test_only_the_control_plane_reaches_docker_and_nothing_is_privileged() -> No
 def test_the_api_server_is_published_on_loopback_only() -> None:
     services = rendered()["services"]
     assert {n: s["ports"] for n, s in services.items() if s.get("ports")} == {"control-plane": ["127.0.0.1:6444:6443"]}
+
+
+def test_the_lan_lets_the_pods_bridge_through_where_docker_would_drop_it() -> None:
+    def networks(bridge: str) -> dict[str, dict[str, str]]:
+        config = plan.config(UpOptions(name="two"), RANGES, nodes=1, credentials=SECRET, pods_bridge=bridge)
+        template = (resources.folder("compose") / "lab.yaml.j2").read_text()
+        text = compose.render(template, config, api_port=6444, docker_socket="/var/run/docker.sock")
+        return {name: network.get("driver_opts", {}) for name, network in yaml.safe_load(text)["networks"].items()}
+
+    bridge = paths.pods_bridge_of("a-lab-with-the-longest-of-names-")
+    assert len(bridge) <= 15
+    assert bridge != paths.pods_bridge_of("two")
+    assert networks(bridge)["pods"] == {"com.docker.network.bridge.name": bridge}
+    assert networks(bridge)["lan"]["com.docker.network.bridge.trusted_host_interfaces"] == bridge
+    assert networks("")["pods"] == networks("")["uplink"] == {}
+    assert list(networks("")["lan"]) == ["com.docker.network.bridge.enable_ip_masquerade"]
 
 
 def test_compose_finds_no_variables_in_what_a_user_wrote() -> None:

@@ -42,6 +42,12 @@ def test_networks_of_docker_without_the_labs_own() -> None:
     ]
 
 
+def test_a_bridge_has_the_name_that_was_chosen_or_dockers() -> None:
+    named: dict[str, Any] = {"Id": "0" * 64, "Options": {"com.docker.network.bridge.name": "labctl-12345678"}}
+    others: list[dict[str, Any]] = [{"Id": "0123456789ab" + "0" * 52, "Options": {}}, {"Id": "f" * 64, "Options": None}]
+    assert networks.bridges([named, *others]) == {"docker0", "labctl-12345678", "br-0123456789ab", "br-ffffffffffff"}
+
+
 def test_the_usual_ranges_where_they_are_free() -> None:
     chosen = networks.choose(UpOptions(), [Taken("172.17.0.0/16", "Docker network bridge")])
     assert (chosen.pods, chosen.lan, chosen.services) == ("10.244.0.0/16", "192.168.123.0/24", "10.96.0.0/12")
