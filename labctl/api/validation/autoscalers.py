@@ -34,7 +34,9 @@ def validate(autoscaler: Object) -> list[Cause]:
         causes.append(invalid("spec.maxReplicas", high, "must be greater than or equal to 1"))
     if low is not None and high < low:
         causes.append(invalid("spec.maxReplicas", high, "must be greater than or equal to `minReplicas`"))
-    causes += _reference("spec.scaleTargetRef", spec.get("scaleTargetRef") or {}, core=False)
+    target = spec.get("scaleTargetRef") or {}
+    # The only kind without an API group that can be scaled.
+    causes += _reference("spec.scaleTargetRef", target, core=target.get("kind") == "ReplicationController")
     metrics = spec.get("metrics") or []
     for index, metric in enumerate(metrics):
         causes += _metric(f"spec.metrics[{index}]", metric)
