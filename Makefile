@@ -31,7 +31,7 @@ contracts:
 	.venv/bin/lint-imports
 
 unit:  ## Unit tests; no Docker needed.
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest --numprocesses auto --maxprocesses 4
 
 docker:  ## Tests on a real lab: packets, DNS, kubectl.
 	$(PYTHON) -m pytest -m docker --timeout 600 --durations 10
