@@ -12,7 +12,7 @@ from labctl.errors import LabctlError
 from labctl.lab import compose, engine, networks, record
 from labctl.lab.images import recipes
 from labctl.lab.images.docker import ImageStore
-from labctl.lab.plan import UpOptions
+from labctl.lab.plan import Ranges, UpOptions
 
 if TYPE_CHECKING:
     import docker
@@ -68,7 +68,7 @@ def _compose() -> Check:
 def _ranges(client: docker.DockerClient, name: str) -> Check:
     if known := record.load(name):
         config = known.config
-        return Check("address ranges", "ok", f"pods {config.pod_cidr}, LAN {config.lan_cidr} (lab {name})")
+        return Check("address ranges", "ok", f"{'; '.join(Ranges.of(config).words())} (lab {name})")
     chosen = networks.choose(UpOptions(name=name), networks.in_use(client, but_of_lab=name))
     return Check("address ranges", "ok", f"pods {chosen.pods}, LAN {chosen.lan} are free")
 

@@ -60,17 +60,27 @@ def _parts(client: docker.DockerClient, lab: Record, found: Found) -> Iterator[P
     for node in config.nodes:
         ready = readiness.conditions(nodes.get(node.name, {})).get("Ready")
         problem = "" if ready == "True" else f"Ready is {ready or 'unknown'}"
-        detail = f"{node.address} on the LAN, pods {node.pod_cidr}"
+        detail = f"{_both(node.address, node.address6)} on the LAN, pods {_both(node.pod_cidr, node.pod_cidr6)}"
         yield _container(found, node.name, "node", problem, detail)
     problem = readiness.dns_missing(client, lab, lookups=3)
     yield Part("DNS", not problem, problem or f"{config.dns_address} answers pods")
-    for network, cidr in ((config.lan_network, config.lan_cidr), (config.pods_network, config.pod_cidr)):
+    networks = {
+        config.lan_network: _both(config.lan_cidr, config.lan_cidr6),
+        config.pods_network: _both(config.pod_cidr, config.pod_cidr6),
+    }
+    for network, ranges in networks.items():
         there = network in found.networks
-        yield Part(f"network {network}", there, cidr if there else "missing: labctl up makes it again")
-    yield Part("services", True, f"{config.service_cidr}, {proxy_mode.present(lab)} rules on every node")
+        yield Part(f"network {network}", there, ranges if there else "missing: labctl up makes it again")
+    services = _both(config.service_cidr, config.service_cidr6)
+    yield Part("services", True, f"{services}, {proxy_mode.present(lab)} rules on every node")
     yield from _load_balancers(lab)
     yield _pods(lab)
     yield Part("versions", True, _versions(client, lab))
+
+
+def _both(ipv4: str, ipv6: str) -> str:
+    """What a lab has in each family."""
+    return f"{ipv4} and {ipv6}" if ipv6 else ipv4
 
 
 def _container(found: Found, name: str, role: str, problem: str, detail: str) -> Part:

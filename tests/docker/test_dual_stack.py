@@ -193,6 +193,43 @@ spec:
 """
 
 
+def test_a_trace_tells_the_way_of_ipv6(web: Lab, mode: str) -> None:
+    six = web.json("get", "svc", "six")["spec"]["clusterIP"]
+    told = web.labctl("trace", "deploy/client", f"[{six}]:80").out
+    assert f"-> [{six}]:80  (Service default/six)" in told and "connected in" in told
+    assert "DNAT: the target becomes [fd00:" in told and "(EndpointSlice six-" in told
+    shown = web.labctl("rules", "svc/six").out
+    assert six in shown and "-> Pod default/web-" in shown
+    assert f"[{six}]:80 answers" in web.labctl("why", f"http://[{six}]/").out
+
+
+def test_udp_follows_its_endpoints(web: Lab, mode: str) -> None:
+    old = web.exec("deploy/client", "sh", "-c", ASK, check=False).out.strip()
+    assert old in pods(web, "web")
+    web.kubectl("delete", "pod", old, "--wait=false")
+    ready(web, "web")
+
+    def other() -> bool:
+        said = web.exec("deploy/client", "sh", "-c", ASK, check=False).out.strip()
+        return said != old and said in pods(web, "web")
+
+    eventually(other)
+
+
+# From one port, so that it is one flow to the kernel.
+ASK = "echo hostname | nc -u -w 1 -p 40404 $(getent ahostsv6 talk | cut -d' ' -f1 | head -1) 53"
+
+
+def test_a_node_that_was_killed_comes_back_with_both_families(web: Lab) -> None:
+    web.docker("kill", web.node("node-1"))
+    web.labctl("up", timeout=120)
+    said = web.labctl("status").out
+    assert "fd00:" in said and "missing" not in said
+    eventually(lambda: len(everybody(web, 6)) == 2, within=60)
+    refused = web.labctl("up", "--ip-family", "ipv4", check=False)
+    assert refused.code != 0 and "dual" in refused.err + refused.out
+
+
 @pytest.mark.timeout(900)
 def test_kube_proxy_writes_the_rules_that_we_write(dual: Lab, binary: Path, mode: str) -> None:
     name = f"proxy-{mode}"
