@@ -34,7 +34,7 @@ unit:  ## Unit tests; no Docker needed.
 	$(PYTHON) -m pytest --numprocesses auto --maxprocesses 4
 
 docker:  ## Tests on a real lab: packets, DNS, kubectl.
-	$(PYTHON) -m pytest -m docker --timeout 600 --durations 10
+	$(PYTHON) -m pytest -m docker --timeout 600 --durations 10 -rs
 
 bench: setup  ## Measure against the targets; prints a table, writes build/bench.json.
 	$(PYTHON) -m tests.bench

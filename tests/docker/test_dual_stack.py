@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from labctl.errors import MissingPrerequisite
+from labctl.lab import ipv6
 from labctl.proxy.family import IPV4, IPV6
 from tests.docker.lab import Lab, eventually
 from tests.docker.objects import deployment, service
@@ -28,7 +30,14 @@ HTTP = {"port": 80, "targetPort": 80}
 
 @pytest.fixture(scope="module")
 def dual(lab: Lab) -> Iterator[Lab]:
-    """A second lab with both families, beside that of all other tests."""
+    """A second lab with both families, beside that of all other tests.
+
+    A kernel without IPv6 is nothing that could be installed; the summary of the run says what was left out.
+    """
+    try:
+        ipv6.require()
+    except MissingPrerequisite as error:
+        pytest.skip(str(error))
     with tempfile.TemporaryDirectory(prefix="labctl-test-") as home:
         made = replace(lab, name=f"{lab.name}-dual", home=Path(home))
         try:
