@@ -104,12 +104,12 @@ class ServiceAllocations:
     def _cluster_ips(self, service: Object, old: Object | None, taken: Taken) -> None:
         spec = service["spec"]
         had = set(_addresses(old)) if old else set()
-        addresses = list(spec.get("clusterIPs") or ())
-        addresses += [self._next(family, taken) for family in spec["ipFamilies"][len(addresses) :]]
-        for address in addresses[: len(spec.get("clusterIPs") or ())]:
+        given, families = list(spec.get("clusterIPs") or ()), spec["ipFamilies"]
+        for address in given:
             if address not in had:
-                self._take(service, address, addresses, taken)
-        spec["clusterIPs"] = addresses[: len(spec["ipFamilies"])]
+                self._take(service, address, [*given, *[""] * (len(families) - len(given))], taken)
+        given += [self._next(family, taken) for family in families[len(given) :]]
+        spec["clusterIPs"] = given[: len(families)]
         spec["clusterIP"] = spec["clusterIPs"][0]
 
     def _next(self, family: str, taken: Taken) -> str:

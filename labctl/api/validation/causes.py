@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -59,23 +60,41 @@ def all_invalid(path: str, value: Any, details: Iterable[str]) -> list[Cause]:
 
 
 def address_complaints(text: str) -> list[str]:
-    """What is wrong with an IP address (leading zeros are refused by ipaddress, as Kubernetes 1.36 does)."""
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
+    """What is wrong with an IP address (IsValidIPForLegacyField, strictly)."""
+    address = _interface(text)
+    if address is None or "/" in text:
+        if "/" not in text and _interface(_LEADING_ZEROS.sub("", text)):
+            return ["must not have leading 0s"]
         return ["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"]
+    if getattr(address.ip, "ipv4_mapped", None):
+        return ["must not be an IPv4-mapped IPv6 address"]
     return []
 
 
-def cidr_complaints(text: str) -> list[str]:
-    """What is wrong with an address range (IsValidCIDR)."""
-    message = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"
+# Kubernetes once read numbers with any zeros before them; libc takes those for octal.
+_LEADING_ZEROS = re.compile(r"(?<![0-9a-fA-F])0+(?=[0-9a-fA-F])")
+
+
+def _interface(text: str) -> ipaddress.IPv4Interface | ipaddress.IPv6Interface | None:
+    """An address, maybe with the length of a prefix; zones and masks are no part of Kubernetes' addresses."""
+    length = text.partition("/")[2]
+    if "%" in text or not text.isascii() or ("/" in text and not length.isdigit()):
+        return None
     try:
-        network = ipaddress.ip_interface(text) if "/" in text else None
+        return ipaddress.ip_interface(text)
     except ValueError:
-        return [message]
-    if network is None or not text.rpartition("/")[2].isdigit():
-        return [message]
+        return None
+
+
+def cidr_complaints(text: str) -> list[str]:
+    """What is wrong with an address range (IsValidCIDRForLegacyField, strictly)."""
+    network = _interface(text)
+    if "/" not in text or network is None or _LEADING_ZEROS.match(text.partition("/")[2]):
+        if "/" in text and _interface(_LEADING_ZEROS.sub("", text)):
+            return ["must not have leading 0s in IP or prefix length"]
+        return ["must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)"]
+    if getattr(network.ip, "ipv4_mapped", None):
+        return ["must not have an IPv4-mapped IPv6 address"]
     if network.ip != network.network.network_address:
         return ["must not have bits set beyond the prefix length"]
     return []

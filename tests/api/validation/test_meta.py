@@ -16,7 +16,7 @@ NO_ADDRESS = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
         ("192.0.2.1", []),
         ("2001:db8::1", []),
         ("2001:db8:0::1", ['must be in canonical form ("2001:db8::1")']),
-        ("192.0.2.01", [NO_ADDRESS]),
+        ("192.0.2.01", ["must not have leading 0s"]),
         ("web", [NO_ADDRESS]),
     ],
 )
