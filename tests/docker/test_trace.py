@@ -33,6 +33,9 @@ class Scene:
 
     lab: Lab
     names: dict[str, str]
+    interfaces: dict[
+        tuple[str, str], str
+    ]  # node and interface -> network: their order is Docker's, and not every time the same
 
     def trace(self, *words: str) -> str:
         """The story, without what differs from run to run."""
@@ -41,6 +44,7 @@ class Scene:
         return self.normal(said.out + said.err)
 
     def normal(self, text: str) -> str:
+        text = self.networks(text)
         text = re.sub(r"(?m)^ *\d+\.\d+ ms", "   TIME ms", text)
         text = re.sub(r"\b\d+\.\d+ ms", "TIME ms", text)
         for address in sorted(self.names, key=len, reverse=True):
@@ -52,6 +56,17 @@ class Scene:
         text = re.sub(r"\b(service|external|endpoint|local)-[A-Z2-7]{8}-", r"\1-HASH-", text)
         text = re.sub(r">:\d{4,5}\b(?<!:18330)(?<!:8081)(?<!:9000)", ">:PORT", text)
         return re.sub(r"--dport 3\d{4}", "--dport NODEPORT", text)
+
+    def networks(self, text: str) -> str:
+        """`leaves by eth1` of a node as `leaves by <pods>`."""
+        lines, place = [], ""
+        for line in text.splitlines(keepends=True):
+            if header := re.fullmatch(r" {4}([a-z][\w-]*)\n", line):
+                place = header[1]
+            by = re.search(r"leaves by (eth\d)", line)
+            network = self.interfaces.get((place, by[1])) if by else None
+            lines.append(line.replace(f"leaves by {by[1]}", f"leaves by <{network}>") if by and network else line)
+        return "".join(lines)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +82,7 @@ def scene(lab: Lab) -> Iterator[Scene]:
         beyond = lab.docker("exec", stranger, "hostname", "-i").out.strip()
         _apply(ns, beyond)
         ready(ns, "client", "near", "far")
-        yield Scene(ns, {**_addresses(ns), beyond: "beyond"})
+        yield Scene(ns, {**_addresses(ns), beyond: "beyond"}, _interfaces(ns))
     finally:
         lab.docker("rm", "-f", stranger)
         ns.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
@@ -109,6 +124,19 @@ def _addresses(ns: Lab) -> dict[str, str]:
     found[ns.pod_cidrs[0]] = "pods"
     lan = json.loads(ns.docker("network", "inspect", f"labctl-{ns.name}-lan").out)[0]["IPAM"]["Config"][0]
     found[lan["Gateway"]] = "machine"
+    return found
+
+
+def _interfaces(ns: Lab) -> dict[tuple[str, str], str]:
+    """Node and interface -> network."""
+    found = {}
+    for node in ("node-1", "node-2"):
+        networks = json.loads(ns.docker("inspect", ns.node(node)).out)[0]["NetworkSettings"]["Networks"]
+        by_address = {entry["IPAddress"]: name.rpartition("-")[2] for name, entry in networks.items()}
+        for line in ns.docker("exec", ns.node(node), "ip", "-o", "-4", "addr").out.splitlines():
+            _, interface, _, address, *_ = line.split()
+            if network := by_address.get(address.partition("/")[0]):
+                found[node, interface] = network
     return found
 
 
