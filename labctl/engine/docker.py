@@ -19,7 +19,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from labctl.engine import docker_errors, docker_spec, docker_streams
-from labctl.engine.errors import EngineUnreachable, ImageUnavailable, NoSuchContainer
+from labctl.engine.errors import EngineError, EngineUnreachable, ImageUnavailable, NoSuchContainer
 from labctl.engine.protocol import ContainerSpec, ContainerState, EngineEvent, EngineInfo, ExecStream, ImageInfo
 
 if TYPE_CHECKING:
@@ -189,6 +189,10 @@ class DockerEngine:
         params = {"stdin": int(stdin), "stdout": 1, "stderr": 1, "stream": 1}
         raw = await self._call(lambda c: c.attach_socket(container_id, params))
         reader, writer = await docker_streams.adopt_socket(raw)
+        # Docker attaches to a container that has ended, too, and waits for its next start.
+        if (state := await self.inspect(container_id)) is None or state.status != "running":
+            writer.close()
+            raise EngineError(f"container is in CONTAINER_{'EXITED' if state else 'UNKNOWN'} state")
 
         async def exit_code() -> int:
             state = await self.inspect(container_id)

@@ -323,7 +323,8 @@ class FakeEngine:
     async def attach(self, container_id: str, *, stdin: bool = False, tty: bool = False) -> ExecStream:  # noqa: ARG002  # output is the same
         """Attach to the main process: it echoes."""
         self._called("attach")
-        self._get(container_id)
+        if self._get(container_id).state.status != "running":
+            raise EngineError("container is in CONTAINER_EXITED state")
         return FakeExec(_cat, stdin=stdin)
 
     async def logs(

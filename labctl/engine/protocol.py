@@ -225,7 +225,7 @@ class Engine(Protocol):
         ...
 
     async def attach(self, container_id: str, *, stdin: bool = False, tty: bool = False) -> ExecStream:
-        """Attach to the main process."""
+        """Attach to the main process, which has to run: EngineError when it has ended."""
         ...
 
     def logs(

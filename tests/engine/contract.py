@@ -111,6 +111,16 @@ class EngineContract:
             await engine.exec(made, ["true"])
         await engine.remove(made)
 
+    async def test_attach_does_not_wait_for_a_container_that_has_ended(
+        self, engine: Engine, spec: ContainerSpec
+    ) -> None:
+        made = await engine.create(spec)
+        await engine.start(made)
+        await engine.stop(made, grace_s=0)
+        with pytest.raises(EngineError, match="container is in CONTAINER_EXITED state"):
+            await engine.attach(made, stdin=True)
+        await engine.remove(made)
+
     async def test_a_host_port_has_one_holder(self, engine: Engine, spec: ContainerSpec) -> None:
         port = [PortBinding(80, FREE_PORT)]
         first = await engine.create(replace(spec, network="bridge", ports=port))
