@@ -63,7 +63,7 @@ class Runtime:
         instance = self._running(pod, container, f"container {container} not found in pod {full_name}")
         spec = self._state(pod).container(container) or {}
         with _as_internal("error attaching to container"):
-            return await self._engine.attach(instance.id, stdin=stdin, tty=bool(spec.get("tty")))
+            return Attached(await self._engine.attach(instance.id, stdin=stdin, tty=bool(spec.get("tty"))))
 
     def _state(self, pod: Object) -> PodState:
         state = self._find(pod["metadata"]["uid"])
@@ -149,6 +149,21 @@ def _as_internal(what: str) -> Iterator[None]:
         yield
     except EngineError as error:
         raise status.internal(f"{what}: {error}") from error
+
+
+class Attached:
+    """An attach ends well however its process does: kubelets tell no exit code there, clients find it in the Pod."""
+
+    def __init__(self, stream: ExecStream) -> None:
+        self.write = stream.write
+        self.close_stdin = stream.close_stdin
+        self.output = stream.output
+        self.resize = stream.resize
+        self.close = stream.close
+
+    async def exit_code(self) -> int:
+        """That of the attaching."""
+        return 0
 
 
 class CheckedExec:

@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from labctl.api import kinds, quantities
+from labctl.api import kinds, quantities, volumes
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object
 from labctl.kubelet import fields
 from labctl.kubelet.environment import Lookup, data_of
 
-SUPPORTED = ("emptyDir", "configMap", "secret", "downwardAPI", "projected")
 DEFAULT_MODE = 0o644
 
 
@@ -80,10 +79,7 @@ def contents(pod: Object, volume: Mapping[str, Any], sources: Sources) -> EmptyD
                 for path, file in _source_files(pod, name, spec, mode, sources)
             }
         )
-    unknown = next((key for key in volume if key != "name"), "unknown")
-    raise MountError(
-        f"labctl has no {unknown} volumes: use one of {', '.join(SUPPORTED)}, or a container image that holds the data"
-    )
+    raise MountError(volumes.lack(volume))
 
 
 def referenced(pod: Object) -> set[tuple[Kind, str]]:

@@ -7,6 +7,7 @@ import pytest
 
 from labctl.api.status import ApiError
 from labctl.apiserver.runtime import LogOptions
+from labctl.engine.fake import FakeExec
 from tests.kubelet.conftest import World, settle
 
 pytestmark = [pytest.mark.looptime, pytest.mark.asyncio]
@@ -27,6 +28,19 @@ async def test_exec_passes_input_output_and_exit_code(world: World) -> None:
     await stream.write(b"hello")
     await stream.close_stdin()
     assert [chunk async for chunk in stream.output()] == [("stdout", b"hello")]
+
+
+async def test_an_attach_ends_well_however_its_process_does(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in Kubernetes: `kubectl run -i` reads the exit code in the Pod, and takes a failed attach for a broken one."""
+    await world.run_pod()
+
+    async def attach(_id: str, **_options: bool) -> FakeExec:
+        return FakeExec(lambda _: ([("stdout", b"out")], 3), stdin=False)
+
+    monkeypatch.setattr(world.engine, "attach", attach)
+    stream = await world.kubelet.runtime.attach(world.pod(), "main", stdin=False, tty=False)
+    assert [chunk async for chunk in stream.output()] == [("stdout", b"out")]
+    assert await stream.exit_code() == 0
 
 
 async def test_a_command_that_cannot_start_is_an_error_and_no_output(world: World) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from labctl.api import quantities
+from labctl.api import quantities, volumes
 from labctl.api.objects import Object
 
 _OLD_LABELS = {
@@ -46,6 +46,7 @@ def of_template(template: Object, path: str) -> list[str]:
     found += _spread(spec, here)
     for index, volume in enumerate(spec.get("volumes") or ()):
         found += [f"{here}.volumes[{index}].{name}: {text}" for name, text in _OLD_VOLUMES.items() if name in volume]
+        found += [f"{here}.volumes[{index}]: {lack}"] if (lack := volumes.lack(volume)) else []
     found += _twice(spec.get("hostAliases"), f"{here}.hostAliases", "ip")
     found += _pull_secrets(spec, here)
     containers = list(_containers(spec, here))
