@@ -81,6 +81,7 @@ class ServiceAllocations:
         fields.default_family_policy(spec, old)
         _raise(service, services.cluster_ips(spec) or fields.wrong_number(spec, old["spec"] if old else {}))
         families = list(spec.get("ipFamilies") or ())
+        _raise(service, self._foreign(spec, len(families)))
         families += [_family(a) for a in _addresses(service)[len(families) :]]
         families = families or [next(iter(self._ips))]
         many = spec["ipFamilyPolicy"] != "SingleStack"
@@ -89,6 +90,15 @@ class ServiceAllocations:
         if not free:
             _raise(service, self._not_configured(spec, families))
         spec["ipFamilies"] = _both(families) if many and (free or len(self._ips) > 1) else families
+
+    def _foreign(self, spec: Object, told: int) -> list[status.Cause]:
+        """Addresses of a family that the cluster has not; that of the first `told` was named and is looked at by its name."""
+        addresses = spec.get("clusterIPs") or ()
+        return [
+            invalid(f"spec.clusterIPs[{i}]", addresses, f"{_family(address)} is not configured on this cluster")
+            for i, address in enumerate(addresses)
+            if i >= told and address not in ("", fields.HEADLESS) and _family(address) not in self._ips
+        ]
 
     def _not_configured(self, spec: Object, families: list[str]) -> list[status.Cause]:
         causes = []
