@@ -65,6 +65,7 @@ async def run(server: ApiServer, listener: socket.socket, started: Callable[[], 
             tasks.create_task(server.serve(HollowRuntime(), listener=listener, started=started), name="API server")
             tasks.create_task(controllers.run_all(server.local, server.config), name="controllers")
             tasks.create_task(bootstrap.keep_kubernetes_service(server.registry), name="service kubernetes")
+            tasks.create_task(server.store.keep_compacting(), name="forget old revisions")
             tasks.create_task(finisher.run(), name="deletions of pods")
     finally:
         server.store.close()

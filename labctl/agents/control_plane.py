@@ -34,6 +34,7 @@ async def run(config: LabConfig) -> None:
             tasks.create_task(kubelet.run(), name="kubelet")
             tasks.create_task(controllers.run_all(server.local, config), name="controllers")
             tasks.create_task(bootstrap.keep_kubernetes_service(server.registry), name="service kubernetes")
+            tasks.create_task(server.store.keep_compacting(), name="forget old revisions")
             tasks.create_task(server.serve(kubelet.runtime), name="API server")
             gc.freeze()  # what was imported stays: collections need not look at it again
     finally:

@@ -18,7 +18,8 @@ from labctl.store.errors import Compacted, Conflict, FutureRevision
 from labctl.store.log import RevisionLog
 
 HISTORY = 10_000  # changes kept for watches that start in the past and for continued lists
-_COMPACT_EVERY = 2_000
+COMPACT_EVERY_S = 300.0  # DefaultCompactInterval of k8s.io/apiserver
+_COMPACT_LOG_EVERY = 2_000  # revisions
 _KEEP_REVISIONS = 1_000
 _MAX_BACKLOG = 50_000  # changes a watcher may lag behind before it is cut
 
@@ -87,7 +88,7 @@ class Store:
         for row in self._log.latest():
             self._objects.setdefault(row.resource, {})[ObjectKey(row.namespace, row.name)] = orjson.loads(row.value)
         self.revision = self._log.revision()
-        self._oldest = self.revision
+        self._oldest = self._compacted = self.revision
 
     def get(self, resource: str, key: ObjectKey) -> Object | None:
         """The present state of an object."""
@@ -99,7 +100,7 @@ class Store:
 
     def items_at(self, resource: str, revision: int, namespace: str = "") -> list[Object]:
         """The objects as they were at an earlier revision. Raises Compacted, FutureRevision."""
-        self.check_revision(revision)
+        self._check(revision, max(self._oldest, self._compacted))
         objects = dict(self._objects.get(resource, {}))
         for change in reversed(self._history):
             if change.revision <= revision:
@@ -145,19 +146,27 @@ class Store:
         """Subscribe to changes after `since` (None: from now on). Raises Compacted, FutureRevision."""
         backlog: list[Change] = []
         if since is not None:
-            self.check_revision(since)
+            self._check(since, self._oldest)
             backlog = [c for c in self._history if c.revision > since and c.resource == resource]
         watchers = self._watchers.setdefault(resource, set())
         watcher = Watcher(backlog, watchers.discard)
         watchers.add(watcher)
         return watcher
 
-    def check_revision(self, revision: int) -> None:
-        """Raise Compacted or FutureRevision when history does not reach the revision."""
-        if revision > self.revision:
-            raise FutureRevision(revision, self.revision)
-        if revision < self._oldest:
-            raise Compacted(revision, self._oldest)
+    def compact(self, revision: int) -> None:
+        """Tell nobody from now on how things were before a revision. Watches still start there while history reaches.
+
+        Kubernetes' way: etcd answers lists of the past and is compacted, the watch cache answers watches and is not.
+        """
+        self._compacted = min(revision, self.revision)
+
+    async def keep_compacting(self) -> None:
+        """Compact what is older than five to ten minutes, as kube-apiserver lets etcd do, until cancelled."""
+        before = self.revision
+        while True:
+            await asyncio.sleep(COMPACT_EVERY_S)
+            self.compact(before)
+            before = self.revision
 
     def resources(self) -> Iterator[str]:
         """Resources that have objects."""
@@ -169,6 +178,12 @@ class Store:
             for watcher in list(watchers):
                 watcher.close()
         self._log.close()
+
+    def _check(self, revision: int, oldest: int) -> None:
+        if revision > self.revision:
+            raise FutureRevision(revision, self.revision)
+        if revision < oldest:
+            raise Compacted(revision, oldest)
 
     def _checked(self, resource: str, key: ObjectKey, expected: int | None) -> Object | None:
         previous = self.get(resource, key)
@@ -184,7 +199,7 @@ class Store:
         self.revision = change.revision
         for watcher in tuple(self._watchers.get(change.resource, ())):
             watcher.offer(change)
-        if change.revision % _COMPACT_EVERY == 0:
+        if change.revision % _COMPACT_LOG_EVERY == 0:
             self._log.compact(change.revision - _KEEP_REVISIONS)
 
 

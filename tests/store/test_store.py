@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ def test_state_survives_a_restart_and_revisions_go_on(tmp_path: Path) -> None:
 
 
 def test_revisions_are_not_given_out_twice_after_compaction_and_restart(tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(store_module, "_COMPACT_EVERY", 2)
+    monkeypatch.setattr(store_module, "_COMPACT_LOG_EVERY", 2)
     monkeypatch.setattr(store_module, "_KEEP_REVISIONS", 0)
     path = str(tmp_path / "state.db")
     store = Store(path)
@@ -101,6 +102,23 @@ def test_history_is_bounded_and_the_future_unknown(monkeypatch: pytest.MonkeyPat
     with pytest.raises(FutureRevision):
         store.items_at(R, 7)
     assert len(store.items_at(R, 3)) == 3
+
+
+@pytest.mark.looptime
+async def test_lists_of_more_than_minutes_ago_are_refused_while_watches_go_on_from_there() -> None:
+    store = Store()
+    store.put(R, obj("a"))
+    keeper = asyncio.create_task(store.keep_compacting())
+    await asyncio.sleep(store_module.COMPACT_EVERY_S - 1)
+    store.put(R, obj("b"))
+    await asyncio.sleep(2)
+    assert len(store.items_at(R, 1)) == 1, "not yet five minutes old"
+    await asyncio.sleep(store_module.COMPACT_EVERY_S)
+    with pytest.raises(Compacted):
+        store.items_at(R, 1)
+    assert len(store.items_at(R, 2)) == 2, "where nothing came since, nothing is missing"
+    assert [c.key.name for c in await store.watch(R, since=1).batch() or ()] == ["b"]
+    keeper.cancel()
 
 
 async def test_a_watcher_that_lags_too_far_behind_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
