@@ -61,6 +61,7 @@ def up(
     """
     from labctl.cli.progress import reporter
     from labctl.lab import up as lab_up
+    from labctl.lab.paths import command
     from labctl.lab.plan import UpOptions
 
     options = UpOptions(
@@ -76,7 +77,8 @@ def up(
     try:
         started = lab_up.up(options, reporter())
     except KeyboardInterrupt:
-        text = "interrupted: 'labctl up' goes on from here, 'labctl down' removes what there is"
+        again, away = command("up", name), command("down", name)
+        text = f"interrupted: '{again}' goes on from here, '{away}' removes what there is"
         typer.echo(f"\n{text}", err=True)
         raise
     typer.echo(f'Lab "{name}" works ({started.seconds:.1f} s). kubectl context: {started.context}')
@@ -85,10 +87,11 @@ def up(
 def status(name: Name = DEFAULT) -> None:
     """Show every part of a lab and whether it works; exit code 1 when something does not."""
     from labctl.lab import status as lab_status
+    from labctl.lab.paths import command
 
     seen = lab_status.status(name)
     if not seen.exists:
-        typer.echo(f'Lab "{name}" does not exist: labctl up starts it.')
+        typer.echo(f'Lab "{name}" does not exist: {command("up", name)} starts it.')
         raise typer.Exit(1)
     width = max((len(p.name) for p in seen.parts), default=0)
     for part in seen.parts:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 from labctl.client import kubeconfig
 from labctl.errors import LabctlError
 from labctl.lab import engine, leftovers
+from labctl.lab.alone import alone
 from labctl.lab.images import recipes
 from labctl.lab.images.docker import ImageStore
 from labctl.lab.leftovers import Found
-from labctl.lab.paths import StateFolder, checked_name, context_of
+from labctl.lab.paths import StateFolder, checked_name, command, context_of
 from labctl.lab.progress import Report, step
 
 if TYPE_CHECKING:
@@ -34,8 +35,15 @@ def down(name: str, report: Report, *, images: bool = False) -> Removed:
     Raises LabctlError when anything with the lab's label is left.
     """
     started = time.monotonic()
-    client = engine.connect()
     folder = StateFolder.of(checked_name(name))
+    with alone(folder, report):
+        client = engine.connect()
+        removed = _remove(client, folder, name, report)
+        unused = _remove_images(client, report) if images else ()
+    return Removed(removed, time.monotonic() - started, unused)
+
+
+def _remove(client: docker.DockerClient, folder: StateFolder, name: str, report: Report) -> Found:
     with step(report, "removing containers, networks and volumes") as say:
         removed = leftovers.find(client, name)
         # A control plane stopped in the middle may have created one more container after the first look.
@@ -48,12 +56,13 @@ def down(name: str, report: Report, *, images: bool = False) -> Removed:
     with step(report, "checking that nothing is left") as say:
         if left := leftovers.find(client, name):
             names = [c.name for c in left.containers] + [*left.networks, *left.volumes]
-            raise LabctlError(f'lab "{name}" is not gone: {", ".join(names)}', hint="run 'labctl down' again")
+            raise LabctlError(
+                f'lab "{name}" is not gone: {", ".join(names)}', hint=f"run '{command('down', name)}' again"
+            )
         kubeconfig.remove_context(context_of(name), previous=folder.previous_context)
         folder.remove()
         say(f"nothing carries the label of lab {name}")
-    unused = _remove_images(client, report) if images else ()
-    return Removed(removed, time.monotonic() - started, unused)
+    return removed
 
 
 def _remove_images(client: docker.DockerClient, report: Report) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from labctl.config import LABEL_LAB
 from labctl.errors import MissingPrerequisite
 from labctl.lab import engine, ipv6
+from labctl.lab.paths import command
 from labctl.lab.plan import Ranges, UpOptions
 
 if TYPE_CHECKING:
@@ -96,13 +97,20 @@ def choose(options: UpOptions, taken: Sequence[Taken]) -> Ranges:
     Raises MissingPrerequisite naming the range, who has it and a free one, when anything but a lab is in the way.
     """
     services = ipaddress.IPv4Network(options.service_cidr)
-    pods = _one("pods", "--pod-cidr", options.pod_cidr, _POD_RANGES, taken, services)
-    lan = _one("LAN", "--lan-cidr", options.lan_cidr, _LAN_RANGES, taken, services)
+    up = command("up", options.name)
+    pods = _one("pods", "--pod-cidr", options.pod_cidr, _POD_RANGES, taken, services, up)
+    lan = _one("LAN", "--lan-cidr", options.lan_cidr, _LAN_RANGES, taken, services, up)
     return Ranges(pods=pods, lan=lan, services=options.service_cidr)
 
 
 def _one(
-    what: str, option: str, asked: str | None, candidates: Sequence[str], taken: Sequence[Taken], services: Network
+    what: str,
+    option: str,
+    asked: str | None,
+    candidates: Sequence[str],
+    taken: Sequence[Taken],
+    services: Network,
+    up: str,
 ) -> str:
     def holders(cidr: str) -> list[Taken]:
         own = [Taken(str(services), "the lab's own service range")]
@@ -117,7 +125,7 @@ def _one(
         return free
     raise MissingPrerequisite(
         f"address range {wanted} for the lab's {what} collides with {found[0].cidr} ({found[0].holder})",
-        hint=f"{free} is free: labctl up {option} {free}" if free else f"choose a free range with {option}",
+        hint=f"{free} is free: {up} {option} {free}" if free else f"choose a free range with {option}",
     )
 
 

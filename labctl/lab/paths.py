@@ -44,6 +44,12 @@ def cache() -> Path:
     return _base("XDG_CACHE_HOME", "~/.cache")
 
 
+def command(verb: str, name: str) -> str:
+    """A command for a user to type about this lab: `labctl up`, with `--name` where another lab would be meant without."""
+    meant = os.environ.get("LABCTL_NAME") or DEFAULT_NAME
+    return f"labctl {verb}" if name == meant else f"labctl {verb} --name {name}"
+
+
 def pods_bridge_of(name: str) -> str:
     """The host's interface of the pods' network, at most 15 characters as Linux wants it."""
     return f"labctl-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

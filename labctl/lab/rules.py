@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from labctl.errors import LabctlError, UsageError
 from labctl.lab import engine, leftovers, readiness, record
-from labctl.lab.paths import checked_name
+from labctl.lab.paths import checked_name, command
 from labctl.lab.record import Record
 from labctl.proxy import policies
 from labctl.proxy.explain import Index, Rule, iptables_rules, nftables_rules
@@ -52,7 +52,7 @@ def nodes(name: str, wanted: str = "") -> Nodes:
     """The lab's nodes, or one of them. Raises LabctlError."""
     lab = record.load(checked_name(name))
     if lab is None:
-        raise LabctlError(f'lab "{name}" does not exist', hint="'labctl up' starts one")
+        raise LabctlError(f'lab "{name}" does not exist', hint=f"'{command('up', name)}' starts it")
     client = engine.connect(timeout_s=30)
     running = {
         c.name.removeprefix(f"labctl-{name}-"): c.id
@@ -62,7 +62,7 @@ def nodes(name: str, wanted: str = "") -> Nodes:
     if wanted and wanted not in running:
         raise UsageError(f'no node "{wanted}" runs', hint=f"there are {', '.join(running) or 'none'}")
     if not running:
-        raise LabctlError(f'no node of lab "{name}" runs', hint="'labctl up' repairs it")
+        raise LabctlError(f'no node of lab "{name}" runs', hint=f"'{command('up', name)}' repairs it")
     return Nodes(client, lab, {wanted: running[wanted]} if wanted else running)
 
 

@@ -10,7 +10,7 @@ import labctl
 from labctl.api.objects import Object
 from labctl.lab import engine, leftovers, proxy_mode, readiness, record
 from labctl.lab.leftovers import Found
-from labctl.lab.paths import checked_name, context_of
+from labctl.lab.paths import checked_name, command, context_of
 from labctl.lab.record import Record
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def status(name: str) -> LabStatus:
     client = engine.connect(timeout_s=10)
     found = leftovers.find(client, name)
     if lab is None:
-        parts = [Part(c.name, False, "left over: labctl down removes it") for c in found.containers]
+        parts = [Part(c.name, False, f"left over: {command('down', name)} removes it") for c in found.containers]
         return LabStatus(name, bool(found), context_of(name), tuple(parts))
     return LabStatus(name, True, context_of(name), tuple(_parts(client, lab, found)))
 
@@ -55,13 +55,13 @@ def status(name: str) -> LabStatus:
 def _parts(client: docker.DockerClient, lab: Record, found: Found) -> Iterator[Part]:
     config = lab.config
     missing = readiness.api_missing(lab)
-    yield _container(found, "control-plane", "control-plane", missing, lab.server)
+    yield _container(config.name, found, "control-plane", "control-plane", missing, lab.server)
     nodes = {n["metadata"]["name"]: n for n in readiness.ask(lab, "/api/v1/nodes").body.get("items") or ()}
     for node in config.nodes:
         ready = readiness.conditions(nodes.get(node.name, {})).get("Ready")
         problem = "" if ready == "True" else f"Ready is {ready or 'unknown'}"
         detail = f"{_both(node.address, node.address6)} on the LAN, pods {_both(node.pod_cidr, node.pod_cidr6)}"
-        yield _container(found, node.name, "node", problem, detail)
+        yield _container(config.name, found, node.name, "node", problem, detail)
     problem = readiness.dns_missing(client, lab, lookups=3)
     yield Part("DNS", not problem, problem or f"{config.dns_address} answers pods")
     networks = {
@@ -70,7 +70,9 @@ def _parts(client: docker.DockerClient, lab: Record, found: Found) -> Iterator[P
     }
     for network, ranges in networks.items():
         there = network in found.networks
-        yield Part(f"network {network}", there, ranges if there else "missing: labctl up makes it again")
+        yield Part(
+            f"network {network}", there, ranges if there else f"missing: {command('up', config.name)} makes it again"
+        )
     services = _both(config.service_cidr, config.service_cidr6)
     yield Part("services", True, f"{services}, {proxy_mode.present(lab)} rules on every node")
     yield from _load_balancers(lab)
@@ -83,13 +85,13 @@ def _both(ipv4: str, ipv6: str) -> str:
     return f"{ipv4} and {ipv6}" if ipv6 else ipv4
 
 
-def _container(found: Found, name: str, role: str, problem: str, detail: str) -> Part:
+def _container(lab: str, found: Found, name: str, role: str, problem: str, detail: str) -> Part:
     """A fixed container: it has to run, and what it serves has to work."""
     states = [c.state for c in found.with_role(role) if c.name.endswith(f"-{name}")]
     if not states:
-        return Part(name, False, "no container: labctl up makes it again")
+        return Part(name, False, f"no container: {command('up', lab)} makes it again")
     if states[0] != "running":
-        return Part(name, False, f"the container is {states[0]}: labctl up starts it")
+        return Part(name, False, f"the container is {states[0]}: {command('up', lab)} starts it")
     return Part(name, not problem, problem or detail)
 
 

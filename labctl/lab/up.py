@@ -31,7 +31,8 @@ from labctl.lab import (
     resources,
 )
 from labctl.lab import corefile as live_corefile
-from labctl.lab.paths import StateFolder, context_of, pods_bridge_of
+from labctl.lab.alone import alone
+from labctl.lab.paths import StateFolder, command, context_of, pods_bridge_of
 from labctl.lab.plan import UpOptions
 from labctl.lab.progress import Report, Say, step
 from labctl.lab.record import Record
@@ -60,6 +61,13 @@ def up(options: UpOptions, report: Report) -> Started:
     """Start or repair a lab; returns when DNS answers a pod. Raises LabctlError; what exists by then stays for `up`."""
     started = time.monotonic()
     options = plan.checked(options)
+    with alone(StateFolder.of(options.name), report):
+        lab, known = _up(options, report)
+    return Started(lab, context_of(options.name), time.monotonic() - started, repaired=known)
+
+
+def _up(options: UpOptions, report: Report) -> tuple[Record, bool]:
+    """The lab, and whether there was one before."""
     if options.ip_family == "dual":
         ipv6.require()
     kubeconfig.has_context(context_of(options.name))  # one that cannot be read is told before anything is created
@@ -84,7 +92,7 @@ def up(options: UpOptions, report: Report) -> Started:
         _choose_upstreams(client, lab, report)
     if options.proxy_mode:
         _choose_proxy_mode(client, lab, options.proxy_mode, report)
-    return Started(lab, context_of(options.name), time.monotonic() - started, repaired=known is not None)
+    return lab, known is not None
 
 
 def _choose_context(lab: Record, report: Report) -> None:
@@ -136,12 +144,14 @@ def _renewed(known: Record, options: UpOptions) -> Record:
     for option, (asked, present) in fixed.items():
         if asked is not None and asked != present:
             raise UsageError(
-                f'lab "{config.name}" exists with {option} {present}', hint="'labctl down' first to change that"
+                f'lab "{config.name}" exists with {option} {present}',
+                hint=f"'{command('down', config.name)}' first to change that",
             )
     nodes = options.nodes or len(config.nodes)
     if nodes < len(config.nodes):
         raise UsageError(
-            f'lab "{config.name}" has {len(config.nodes)} nodes', hint=f"'labctl down', then up with --nodes {nodes}"
+            f'lab "{config.name}" has {len(config.nodes)} nodes',
+            hint=f"'{command('down', config.name)}', then up with --nodes {nodes}",
         )
     grown = replace(config, nodes=plan.node_configs(nodes, plan.Ranges.of(config)))
     upstreams = known.dns_upstreams if options.dns_upstreams is None else options.dns_upstreams
@@ -180,7 +190,9 @@ def _wait(client: docker.DockerClient, lab: Record, report: Report) -> None:
         readiness.until(lambda: readiness.nodes_missing(lab), timeout_s=30, what="nodes are missing", hint=hint)
     with step(report, "DNS") as say:
         missing = lambda: readiness.dns_missing(client, lab)  # noqa: E731  # a probe of one line
-        readiness.until(missing, timeout_s=60, what="DNS does not answer", hint=f"'labctl status --name {name}'")
+        readiness.until(
+            missing, timeout_s=60, what="DNS does not answer", hint=f"'{command('status', name)}' tells more"
+        )
         say(f"{lab.config.dns_address} answers a pod")
 
 

@@ -89,3 +89,15 @@ def test_a_free_port_beside_one_that_is_held() -> None:
         with pytest.raises(MissingPrerequisite, match=f"port {port} on 127.0.0.1 is taken"):
             networks.free_port(port)
     assert networks.free_port(port) == port
+
+
+def test_what_mends_it_names_the_lab_that_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LABCTL_NAME", raising=False)
+    options = UpOptions(name="two", lan_cidr="172.17.0.0/16")
+    with pytest.raises(MissingPrerequisite) as refused:
+        networks.choose(options, [Taken("172.17.0.0/16", "Docker network bridge")])
+    assert refused.value.hint == "192.168.123.0/24 is free: labctl up --name two --lan-cidr 192.168.123.0/24"
+    monkeypatch.setenv("LABCTL_NAME", "two")
+    with pytest.raises(MissingPrerequisite) as refused:
+        networks.choose(options, [Taken("172.17.0.0/16", "Docker network bridge")])
+    assert refused.value.hint == "192.168.123.0/24 is free: labctl up --lan-cidr 192.168.123.0/24"

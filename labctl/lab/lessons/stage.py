@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from labctl.errors import MissingPrerequisite, UsageError
 from labctl.lab import engine, networks, outside, plan, record
+from labctl.lab.paths import command
 
 _NEARBY = 20
 
@@ -19,7 +20,7 @@ def outside_hosts(name: str) -> Iterator[str]:
     """
     lab = record.load(name)
     if lab is None:
-        raise UsageError(f'lab "{name}" does not exist', hint="'labctl up' starts it")
+        raise UsageError(f'lab "{name}" does not exist', hint=f"'{command('up', name)}' starts it")
     client = engine.connect()
     hosts = {"outside": plan.host(lab.config.lan_cidr, plan.OUTSIDE_HOST)}
     hosts |= plan.stand_in_hosts(lab.config.lan_cidr, lab.dns_upstreams)

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from labctl.client import kubeconfig
 from labctl.errors import LabctlError
 from labctl.lab import engine, proxy_mode, record
-from labctl.lab.paths import checked_name, context_of
+from labctl.lab.paths import checked_name, command, context_of
 from labctl.lab.progress import Report, step
 from labctl.lab.record import Record
 from labctl.lab.synthetic import fill, objects
@@ -19,7 +19,7 @@ async def measured(name: str, services: int, modes: Sequence[Mode], report: Repo
     """Figures of a lab at each size, in each mode. Raises LabctlError; whatever happens, nothing synthetic stays."""
     lab = record.load(checked_name(name))
     if lab is None:
-        raise LabctlError(f'lab "{name}" does not exist', hint="'labctl up' starts one")
+        raise LabctlError(f'lab "{name}" does not exist', hint=f"'{command('up', name)}' starts it")
     client, before, filled = engine.connect(), _mode_of(lab), 0
     api = kubeconfig.load(context_of(name)).api()
     prober = Prober(client, lab, api)
