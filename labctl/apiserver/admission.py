@@ -61,6 +61,13 @@ def admit_pod(store: Store, pod: Object) -> None:
     priorities.admit_pod(store, pod)
 
 
+def check_pod(pod: Object) -> None:
+    """What is refused of a valid pod: an overhead, which only a RuntimeClass can give. Raises ApiError 403."""
+    if pod["spec"].get("overhead") is not None:
+        why = "pod rejected: Pod Overhead set without corresponding RuntimeClass defined Overhead"
+        raise status.forbidden(kinds.POD, pod["metadata"].get("name", ""), why)
+
+
 def admit_pod_update(new: Object, old: Object) -> None:
     """What an update that leaves it out does not take from a pod, in place: `kubectl replace` sends its file again."""
     for name in ("priority", "preemptionPolicy"):

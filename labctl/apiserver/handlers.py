@@ -343,8 +343,8 @@ def _check_media_type(request: Request, verb: str) -> None:
 
 def _without_repeats(kind: Kind, data: Object, repeated: list[str], options: WriteOptions) -> Object:
     options.check_fields(kind, schema.decode(kind, data).strict_errors if repeated else [])
-    plain: Object = schema.plain(data)
-    return plain
+    once: Object = schema.last_of_repeats(data)
+    return once
 
 
 def _scale(context: Context, path: ResourcePath, verb: str, body: Object, options: WriteOptions) -> Object:

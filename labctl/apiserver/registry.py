@@ -83,6 +83,8 @@ class Registry:
         if kind is kinds.SERVICE:
             self.services.initialise(obj, None)
         _raise_invalid(kind, obj, validation.validate_create(kind, obj))
+        if kind is kinds.POD:
+            admission.check_pod(obj)
         if kind is kinds.PRIORITY_CLASS:
             priorities.check_class(self.store, obj)
         options.warnings += warnings.of_new(kind, obj)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from labctl.api import defaults, kinds
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object
-from labctl.apiserver import service_fields
+from labctl.apiserver import gated, service_fields
 
 _ALWAYS_KEPT = ("creationTimestamp", "generation")
 _KEPT_WHEN_MISSING = ("uid", "deletionGracePeriodSeconds")
@@ -36,28 +36,16 @@ _COUNTED = (
 def prepare_for_create(kind: Kind, obj: Object) -> None:
     """Drop what a client cannot create and set what a new object has, in place."""
     defaults.prepare_for_create(kind, obj)
-    _drop_unknown(kind, obj)
+    gated.drop(kind, obj)
     if kind is kinds.SERVICE:
         service_fields.normalise_cluster_ips(obj, None)
         service_fields.drop_type_dependent(obj, None)
 
 
-def _drop_unknown(kind: Kind, obj: Object) -> None:
-    """Leave out what the real server has behind feature gates, or keeps only the name of, in place."""
-    if kind is kinds.LEASE:
-        for name in ("strategy", "preferredHolder"):
-            (obj.get("spec") or {}).pop(name, None)
-    elif kind is kinds.SERVICE_ACCOUNT and obj.get("secrets"):
-        obj["secrets"] = [{"name": s["name"]} if s.get("name") else {} for s in obj["secrets"]]
-    elif kind is kinds.ENDPOINT_SLICE:
-        for endpoint in obj.get("endpoints") or ():
-            endpoint.pop("deprecatedTopology", None)
-
-
 def prepare_for_update(kind: Kind, new: Object, old: Object) -> None:
     """Keep what a write of the object itself may not touch, in place."""
     _keep_metadata(new, old)
-    _drop_unknown(kind, new)
+    gated.drop(kind, new)
     if "status" in kind.subresources:
         _keep(new, old, "status")
     if kind is kinds.NAMESPACE:

@@ -32,7 +32,6 @@ def create_body(spec: ContainerSpec, volume_path: Callable[[str], str]) -> dict[
         "WorkingDir": spec.working_dir,
         "User": spec.user,
         "Hostname": spec.hostname,
-        "StopSignal": spec.stop_signal,
     }
     body |= {key: value for key, value in optional.items() if value}
     if spec.ports:

@@ -79,7 +79,6 @@ class ContainerSpec:
     nano_cpus: int = 0
     cpu_shares: int = 0
     oom_score_adj: int = 0
-    stop_signal: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,7 +130,6 @@ def container_spec(
         nano_cpus=_milli(limits.get("cpu")) * 1_000_000,
         cpu_shares=max(2, _milli(requests.get("cpu") or limits.get("cpu")) * 1024 // 1000),
         oom_score_adj=_oom_score(pod, requests, place),
-        stop_signal=str((container.get("lifecycle") or {}).get("stopSignal") or ""),
     )
 
 

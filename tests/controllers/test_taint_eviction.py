@@ -54,7 +54,7 @@ async def test_pods_leave_when_they_tolerate_it_no_longer(cluster: World) -> Non
 
 
 async def test_a_taint_that_goes_in_time_spares_the_pod(cluster: World) -> None:
-    wait = [{"key": "dirty", "operator": "Exists", "tolerationSeconds": 10}]
+    wait = [{"key": "dirty", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 10}]
     await cluster.create(kinds.POD, pod("p", nodeName="node-1", tolerations=wait))
     await taint(cluster, TAINT)
     await cluster.settle(8)
@@ -68,7 +68,7 @@ async def test_a_taint_that_goes_in_time_spares_the_pod(cluster: World) -> None:
 
 
 async def test_a_pod_of_the_same_name_has_a_time_of_its_own(cluster: World) -> None:
-    wait = [{"key": "dirty", "operator": "Exists", "tolerationSeconds": 10}]
+    wait = [{"key": "dirty", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 10}]
     await taint(cluster, TAINT)
     await cluster.create(kinds.POD, pod("p", nodeName="node-1", tolerations=wait))
     await cluster.settle(8)

@@ -83,7 +83,9 @@ def _plan(name: str) -> _Plan | None:
     schema = struct(name)
     constants, resource_lists, steps = [], [], []
     for known in schema.fields.values():
-        if known.default is not None:
+        # What is empty by default and left out when empty never shows.
+        hidden = known.omit_empty and not known.type.pointer and not known.default
+        if known.default is not None and not hidden:
             constants.append((known.name, known.default, known.type.pointer))
         if known.type.name == _RESOURCE_LIST:
             resource_lists.append(known.name)

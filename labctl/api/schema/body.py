@@ -140,6 +140,13 @@ def json_kind(value: Any) -> str:
     return "bool" if isinstance(value, bool) else "null" if value is None else "number"
 
 
+def last_of_repeats(value: Any) -> Any:
+    """The same data with the last of what occurs twice. Numbers keep their text: nothing has looked at their size yet."""
+    if isinstance(value, dict):
+        return {key: last_of_repeats(item) for key, item in value.items()}
+    return [last_of_repeats(item) for item in value] if isinstance(value, list) else value
+
+
 def plain(value: Any) -> Any:
     """The same data in JSON's own types only: no `Repeated`, no `Number`."""
     if isinstance(value, dict):

@@ -20,7 +20,6 @@ from labctl.api.validation import (
     budgets,
     cluster,
     endpoints,
-    ephemeral,
     events,
     ingresses,
     meta,
@@ -72,7 +71,7 @@ _CREATE: dict[Kind, Check] = {
 }
 # What only a new object has to be.
 _ONLY_CREATE: dict[Kind, Check] = {
-    kinds.POD: ephemeral.validate_create,
+    kinds.POD: pods.validate_create,
     kinds.INGRESS: ingresses.validate_create,
 }
 _UPDATE: dict[Kind, UpdateCheck] = {
@@ -106,6 +105,7 @@ _STATUS: dict[Kind, UpdateCheck] = {
 _EPHEMERAL = "ephemeralcontainers"
 # Kinds whose objects are looked at before the change is; it shows in the order of causes.
 _CHANGE_LAST = (
+    kinds.POD,
     kinds.DEPLOYMENT,
     kinds.REPLICA_SET,
     kinds.ENDPOINT_SLICE,
@@ -129,7 +129,7 @@ def validate_update(kind: Kind, new: Object, old: Object, subresource: str = "")
     """What is wrong with a changed object, or with the change."""
     causes = meta.validate_update(new, old)
     if subresource:
-        check: UpdateCheck | None = ephemeral.validate_update if subresource == _EPHEMERAL else None
+        check: UpdateCheck | None = pods.validate_ephemeral_update if subresource == _EPHEMERAL else None
         if subresource == "status":
             check = _STATUS.get(kind)
         return causes + (check(new, old) if check else [])

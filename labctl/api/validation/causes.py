@@ -49,6 +49,26 @@ def forbidden(path: str, detail: str) -> Cause:
     return Cause("FieldValueForbidden", f"Forbidden: {detail}", path)
 
 
+def not_found(path: str, value: Any) -> Cause:
+    """FieldValueNotFound."""
+    return Cause("FieldValueNotFound", f"Not found: {show(value)}", path)
+
+
+def too_long(path: str, limit: int) -> Cause:
+    """FieldValueTooLong."""
+    return Cause("FieldValueTooLong", f"Too long: may not be more than {limit} bytes", path)
+
+
+def one_of(path: str, value: Any, supported: Iterable[str]) -> list[Cause]:
+    """FieldValueNotSupported unless the value is one of these."""
+    return [] if value in supported else [unsupported(path, value, supported)]
+
+
+def not_negative(path: str, value: Any) -> list[Cause]:
+    """A number that must not be below zero."""
+    return [invalid(path, value, "must be greater than or equal to 0")] if value < 0 else []
+
+
 def too_many(path: str, actual: int, limit: int) -> Cause:
     """FieldValueTooMany."""
     return Cause("FieldValueTooMany", f"Too many: {actual}: must have at most {limit} items", path)

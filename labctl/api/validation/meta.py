@@ -10,7 +10,7 @@ from labctl.api import kinds, names
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object
 from labctl.api.status import Cause
-from labctl.api.validation.causes import address_complaints, all_invalid, forbidden, invalid, required
+from labctl.api.validation.causes import address_complaints, all_invalid, forbidden, invalid, required, too_long
 
 _MAX_ANNOTATIONS_BYTES = 256 * 1024
 _IMMUTABLE = ("name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds")
@@ -25,7 +25,8 @@ _NAMED_ONCE = (
     kinds.PRIORITY_CLASS,
     kinds.RESOURCE_QUOTA,
     kinds.DEPLOYMENT,
-    kinds.POD,
+    kinds.REPLICA_SET,
+    kinds.REPLICATION_CONTROLLER,
 )
 _RBAC_GROUP = "rbac.authorization.k8s.io"
 
@@ -56,7 +57,9 @@ def validate(kind: Kind, obj: Object, *, is_new: bool = True) -> list[Cause]:
     if generate := metadata.get("generateName"):
         prefix = names.as_prefix(generate)
         complaints = [] if is_new else names.path_segment(prefix)
-        if is_new or kind not in _NAMED_ONCE:
+        if kind is kinds.REPLICATION_CONTROLLER:
+            complaints = names.path_segment(prefix)
+        elif is_new or kind not in _NAMED_ONCE:
             complaints += check(prefix)
         causes += all_invalid("metadata.generateName", generate, complaints)
     if not metadata.get("name"):
@@ -66,7 +69,7 @@ def validate(kind: Kind, obj: Object, *, is_new: bool = True) -> list[Cause]:
     if metadata.get("generation", 0) < 0:
         causes.append(invalid("metadata.generation", metadata["generation"], "must be greater than or equal to 0"))
     causes += labels("metadata.labels", metadata.get("labels") or {})
-    causes += _annotations(metadata.get("annotations") or {})
+    causes += annotation_keys("metadata.annotations", metadata.get("annotations") or {})
     return causes + _owners(metadata.get("ownerReferences") or ()) + _finalizers(metadata.get("finalizers") or [])
 
 
@@ -112,6 +115,14 @@ def label_selector(path: str, selector: Object) -> list[Cause]:
     return causes
 
 
+def shown_selector(selector: Object | None) -> Object | None:
+    """A LabelSelector as Kubernetes shows it: the keys of maps in order."""
+    if selector is None:
+        return None
+    labels_first = {"matchLabels": dict(sorted(selector["matchLabels"].items()))} if selector.get("matchLabels") else {}
+    return labels_first | {k: v for k, v in selector.items() if k != "matchLabels"}
+
+
 def _expression(path: str, expression: Object) -> list[Cause]:
     operator, values = expression.get("operator", ""), expression.get("values") or []
     causes: list[Cause] = []
@@ -153,14 +164,14 @@ def _go_set(values: set[str]) -> str:
     return "sets.Set[string]{" + ", ".join(f'"{v}":sets.Empty{{}}' for v in sorted(values)) + "}"
 
 
-def _annotations(values: dict[str, str]) -> list[Cause]:
+def annotation_keys(path: str, values: dict[str, str]) -> list[Cause]:
+    """Annotation keys, and how much all is together."""
     causes = []
     for key in values:
-        causes += all_invalid("metadata.annotations", key, names.qualified_name(key.lower()))
+        causes += all_invalid(path, key, names.qualified_name(key.lower()))
     size = sum(len(k.encode()) + len(v.encode()) for k, v in values.items())
     if size > _MAX_ANNOTATIONS_BYTES:
-        text = f"Too long: may not be more than {_MAX_ANNOTATIONS_BYTES} bytes"
-        causes.append(Cause("FieldValueTooLong", text, "metadata.annotations"))
+        causes.append(too_long(path, _MAX_ANNOTATIONS_BYTES))
     return causes
 
 

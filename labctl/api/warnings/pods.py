@@ -7,6 +7,7 @@ from typing import Any
 
 from labctl.api import quantities, volumes
 from labctl.api.objects import Object
+from labctl.api.warnings import addresses, pod_paths, pod_ports
 
 _OLD_LABELS = {
     "beta.kubernetes.io/arch": 'deprecated since v1.14; use "kubernetes.io/arch" instead',
@@ -29,6 +30,18 @@ _OLD_VOLUMES = {
     "cephfs": "deprecated in v1.28, non-functional in v1.31+",
     "rbd": "deprecated in v1.28, non-functional in v1.31+",
 }
+_OLD_ANNOTATIONS = {
+    "scheduler.alpha.kubernetes.io/critical-pod": (
+        'non-functional in v1.16+; use the "priorityClassName" field instead'
+    ),
+    "security.alpha.kubernetes.io/sysctls": 'non-functional in v1.11+; use the "sysctls" field instead',
+    "security.alpha.kubernetes.io/unsafe-sysctls": 'non-functional in v1.11+; use the "sysctls" field instead',
+}
+_SECCOMP_POD = "seccomp.security.alpha.kubernetes.io/pod"
+_SECCOMP_CONTAINER = "container.seccomp.security.alpha.kubernetes.io/"
+_APP_ARMOR = "container.apparmor.security.beta.kubernetes.io/"
+_OLD_SECCOMP = 'non-functional in v1.27+; use the "seccompProfile" field instead'
+_OLD_APP_ARMOR = 'deprecated since v1.30; use the "appArmorProfile" field instead'
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 _NO_SELECTOR = "a null labelSelector results in matching no pod"
@@ -44,20 +57,67 @@ def of_template(template: Object, path: str) -> list[str]:
     ]
     found += _node_affinity(spec, here)
     found += _spread(spec, here)
+    notes = (template.get("metadata") or {}).get("annotations") or {}
+    of_notes = f"{path}.metadata.annotations" if path else "metadata.annotations"
+    found += [f"{of_notes}[{key}]: {_OLD_ANNOTATIONS[key]}" for key in notes if key in _OLD_ANNOTATIONS]
     for index, volume in enumerate(spec.get("volumes") or ()):
         found += [f"{here}.volumes[{index}].{name}: {text}" for name, text in _OLD_VOLUMES.items() if name in volume]
         found += [f"{here}.volumes[{index}]: {lack}"] if (lack := volumes.lack(volume)) else []
+        found += _claim(volume, f"{here}.volumes[{index}].ephemeral.volumeClaimTemplate.spec.resources")
+    found += pod_paths.overlaps(spec.get("volumes") or ())
     found += _twice(spec.get("hostAliases"), f"{here}.hostAliases", "ip")
     found += _pull_secrets(spec, here)
+    found += _fractions(spec.get("overhead") or {}, f"{here}.overhead")
+    shared = spec.get("securityContext") or {}
+    if _SECCOMP_POD in notes and not shared.get("seccompProfile"):
+        found.append(f"{of_notes}[{_SECCOMP_POD}]: {_OLD_SECCOMP}")
     containers = list(_containers(spec, here))
     for where, container in containers:
-        found += _fractions(container, where) + _hidden_variables(container, where)
-    found += _ports(containers) + _port_names(containers)
+        found += _profiles(container, notes, of_notes, shared if path else None)
+        sides = container.get("resources") or {}
+        for resource in ("memory", "ephemeral-storage"):
+            for side in ("limits", "requests"):
+                found += _fractions(sides.get(side) or {}, f"{where}.resources.{side}", resource)
+        found += _hidden_variables(container, where)
+    found += pod_ports.clashes(containers) + pod_ports.names(containers)
     if (spec.get("terminationGracePeriodSeconds") or 0) < 0:
         found.append(
             f"{here}.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1"
         )
-    return found + _pod_affinity(spec, here)
+    found += _pod_affinity(spec, here)
+    found += addresses.warnings(f"{here}.dnsConfig.nameservers", (spec.get("dnsConfig") or {}).get("nameservers") or ())
+    for index, alias in enumerate(spec.get("hostAliases") or ()):
+        found += addresses.warning(f"{here}.hostAliases[{index}].ip", alias.get("ip", ""))
+    return found
+
+
+def _profiles(container: Object, notes: Object, path: str, of_template: Object | None) -> list[str]:
+    """Annotations that have become fields; `of_template` is the shared security context of a template's pods."""
+    own, name, found = container.get("securityContext") or {}, container.get("name", ""), list[str]()
+    if _SECCOMP_CONTAINER + name in notes and not own.get("seccompProfile"):
+        found.append(f"{path}[{_SECCOMP_CONTAINER}{name}]: {_OLD_SECCOMP}")
+    if of_template is None or own.get("appArmorProfile") or _APP_ARMOR + name not in notes:
+        return found
+    if (of_template.get("appArmorProfile") or {}) != _app_armor(notes[_APP_ARMOR + name]):
+        found.append(f"{path}[{_APP_ARMOR}{name}]: {_OLD_APP_ARMOR}")
+    return found
+
+
+def _app_armor(annotation: str) -> Object:
+    """The field that says the same as an annotation."""
+    if annotation.startswith("localhost/"):
+        return {"type": "Localhost", "localhostProfile": annotation.removeprefix("localhost/")}
+    return {"type": {"unconfined": "Unconfined", "runtime/default": "RuntimeDefault"}.get(annotation, "")}
+
+
+def _claim(volume: Object, path: str) -> list[str]:
+    template = (volume.get("ephemeral") or {}).get("volumeClaimTemplate") or {}
+    resources = (template.get("spec") or {}).get("resources") or {}
+    return [
+        text
+        for side in ("requests", "limits")
+        for text in _fractions(resources.get(side) or {}, f"{path}.{side}", "storage")
+    ]
 
 
 def _containers(spec: Object, path: str) -> Iterator[tuple[str, Object]]:
@@ -112,15 +172,13 @@ def _pull_secrets(spec: Object, path: str) -> list[str]:
     return _twice(secrets, here, "name") + unnamed
 
 
-def _fractions(container: Object, path: str) -> list[str]:
-    found = []
-    for resource in ("memory", "ephemeral-storage"):
-        for side in ("limits", "requests"):
-            value = ((container.get("resources") or {}).get(side) or {}).get(resource)
-            if value is not None and quantities.parse(str(value)).amount % 1:
-                where = f"{path}.resources.{side}[{resource}]"
-                found.append(f'{where}: fractional byte value "{value}" is invalid, must be an integer')
-    return found
+def _fractions(amounts: Object, path: str, *names: str) -> list[str]:
+    """Bytes come whole."""
+    return [
+        f'{path}[{name}]: fractional byte value "{amounts[name]}" is invalid, must be an integer'
+        for name in names or ("memory", "ephemeral-storage")
+        if name in amounts and quantities.parse(str(amounts[name])).amount % 1
+    ]
 
 
 def _hidden_variables(container: Object, path: str) -> list[str]:
@@ -133,42 +191,6 @@ def _hidden_variables(container: Object, path: str) -> list[str]:
             text = f'hides previous definition of "{name}", which may be dropped when using apply'
             found.append(f"{path}.env[{index}]: {text}")
         seen.add(name)
-    return found
-
-
-def _ports(containers: list[tuple[str, Object]]) -> list[str]:
-    found: list[str] = []
-    known: dict[tuple[int, str], list[tuple[str, Object]]] = {}
-    for path, container in containers:
-        for index, port in enumerate(container.get("ports") or ()):
-            here = f"{path}.ports[{index}]"
-            others = known.setdefault((port.get("containerPort", 0), port.get("protocol", "")), [])
-            found += [
-                f"{here}: {what} port definition with {w}" for w, other in others if (what := _clash(port, other))
-            ]
-            others.append((here, port))
-    return found
-
-
-def _clash(port: Object, other: Object) -> str:
-    """How two ports of the same number and protocol get into each other's way."""
-    mine, theirs = ((p.get("hostIP", ""), p.get("hostPort", 0)) for p in (port, other))
-    if mine == theirs:
-        return "duplicate"
-    if not mine[1] or not theirs[1]:
-        return "overlapping"
-    return "dangerously ambiguous" if mine[1] == theirs[1] and bool(mine[0]) != bool(theirs[0]) else ""
-
-
-def _port_names(containers: list[tuple[str, Object]]) -> list[str]:
-    known: dict[str, str] = {}
-    found = []
-    for path, container in containers:
-        for index, port in enumerate(container.get("ports") or ()):
-            name, here = port.get("name"), f"{path}.ports[{index}]"
-            if name and (first := known.setdefault(name, here)) != here:
-                text = f"services and probes that select ports by name will use {first}"
-                found.append(f'{here}: duplicate port name "{name}" with {first}, {text}')
     return found
 
 

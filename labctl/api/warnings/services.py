@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 from labctl.api.objects import Object
+from labctl.api.warnings import addresses
 
 _TOPOLOGY_HINTS = "service.kubernetes.io/topology-aware-hints"
 
@@ -17,9 +16,9 @@ def of(service: Object) -> list[str]:
         found.append(f"annotation {_TOPOLOGY_HINTS} is deprecated, please use {mode} instead")
     external, is_name = spec.get("externalIPs") or [], spec.get("type") == "ExternalName"
     headless = spec.get("type") == "ClusterIP" and spec.get("clusterIP") == "None"
-    found += _addresses("spec.clusterIPs", [a for a in spec.get("clusterIPs") or () if a != "None"])
+    found += addresses.warnings("spec.clusterIPs", [a for a in spec.get("clusterIPs") or () if a != "None"])
     found += _ignored_when_headless(spec) if headless else []
-    found += _addresses("spec.externalIPs", external)
+    found += addresses.warnings("spec.externalIPs", external)
     if external and not headless and not is_name:
         found.append("spec.externalIPs is deprecated and may no longer be implemented in some clusters")
     if external and is_name:
@@ -38,15 +37,3 @@ def _ignored_when_headless(spec: Object) -> list[str]:
         "SessionAffinity": spec.get("sessionAffinity") != "None",
     }
     return [f"spec.{name} is ignored for headless services" for name, value in given.items() if value]
-
-
-def _addresses(path: str, addresses: list[str]) -> list[str]:
-    """IPv6 addresses should be written in the one canonical way (GetWarningsForIP)."""
-    found = []
-    for index, text in enumerate(addresses):
-        canonical = str(ipaddress.ip_address(text))
-        if ":" in text and canonical != text:
-            found.append(
-                f'{path}[{index}]: IPv6 address "{text}" should be in RFC 5952 canonical format ("{canonical}")'
-            )
-    return found

@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 
 from labctl.api import kinds
-from labctl.api.validation import ephemeral, validate_create
+from labctl.api.objects import Object
+from labctl.api.validation import pods, validate_create
+from tests.api.validation import pod_kit
 
 HELPER = {"name": "helper", "image": "busybox"}
 
 
-def pod(*containers: dict[str, Any]) -> dict[str, Any]:
-    spec = {"containers": [{"name": "web", "image": "nginx"}], "ephemeralContainers": list(containers)}
-    return {"metadata": {"name": "web", "namespace": "default"}, "spec": spec}
+def pod(*containers: dict[str, Any]) -> Object:
+    return pod_kit.pod(ephemeralContainers=[dict(c) for c in containers])
 
 
 @pytest.mark.parametrize(
@@ -38,7 +39,7 @@ def pod(*containers: dict[str, Any]) -> dict[str, Any]:
     ],
 )
 def test_changes(old: Any, new: Any, fields: list[tuple[str, str]]) -> None:
-    assert [(c.field, c.reason) for c in ephemeral.validate_update(pod(*new), pod(*old))] == fields
+    assert [(c.field, c.reason) for c in pods.validate_ephemeral_update(pod(*new), pod(*old))] == fields
 
 
 def test_a_new_pod_has_none() -> None:

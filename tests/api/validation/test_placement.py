@@ -5,14 +5,11 @@ from __future__ import annotations
 import pytest
 
 from labctl.api.objects import Object
-from labctl.api.validation import placement, pods
+from labctl.api.validation import pods
+from tests.api.validation.pod_kit import complaints
 
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
-
-
-def complaints(spec: Object) -> list[str]:
-    return [f"{cause.field}: {cause.message}" for cause in placement.validate("spec", spec)]
 
 
 def node_terms(*terms: Object) -> Object:
@@ -77,7 +74,8 @@ def test_a_topology_key_is_needed() -> None:
 
 def test_gates_are_only_taken_away() -> None:
     def pod(*gates: str) -> Object:
-        return {"spec": {"containers": [], "schedulingGates": [{"name": g} for g in gates]}}
+        spec = {"containers": [], "schedulingGates": [{"name": g} for g in gates]}
+        return {"metadata": {"name": "web"}, "spec": spec}
 
     assert pods.validate_update(pod("a"), pod("a", "b")) == []
     (cause,) = pods.validate_update(pod("a", "c"), pod("a", "b"))

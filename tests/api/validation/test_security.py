@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 
 from labctl.api.objects import Object
-from labctl.api.validation import security
+from tests.api.validation.pod_kit import complaints
 
 REGEX = r"must have at most 253 characters and match regex ^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$"  # noqa: E501  # as Kubernetes says it
 HERE, ALSO = "spec.securityContext", "spec.containers[0].securityContext"
 
 
 def of_pod(**context: object) -> Object:
-    return {"securityContext": context, "containers": []}
+    return {"securityContext": context}
 
 
 def of_container(**context: object) -> Object:
-    return {"containers": [{"securityContext": context}]}
+    return {"containers": [{"name": "web", "image": "nginx", "securityContext": context}]}
 
 
 @pytest.mark.parametrize(
@@ -34,11 +34,14 @@ def of_container(**context: object) -> Object:
         (
             of_container(allowPrivilegeEscalation=False, privileged=True),
             [
-                f'{ALSO}: Invalid value: {{"allowPrivilegeEscalation":false,"privileged":true}}: '
+                f'{ALSO}: Invalid value: {{"Capabilities":null,"Privileged":true,"SELinuxOptions":null,'
+                '"WindowsOptions":null,"RunAsUser":null,"RunAsGroup":null,"RunAsNonRoot":null,'
+                '"ReadOnlyRootFilesystem":null,"AllowPrivilegeEscalation":false,"ProcMount":null,'
+                '"SeccompProfile":null,"AppArmorProfile":null}: '
                 "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"
             ],
         ),
     ],
 )
 def test_what_is_wrong_is_told(spec: Object, expected: list[str]) -> None:
-    assert [f"{c.field}: {c.message}" for c in security.validate("spec", spec)] == expected
+    assert complaints(spec) == expected

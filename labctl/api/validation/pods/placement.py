@@ -17,16 +17,15 @@ _POLICIES = ("Honor", "Ignore")
 _MAX_WEIGHT = 100
 
 
-def validate(path: str, spec: Object) -> list[Cause]:
-    """The fields of a PodSpec at a path that only the scheduler reads."""
-    affinity, causes = spec.get("affinity") or {}, list[Cause]()
-    if affinity.get("nodeAffinity"):
-        causes += _node_affinity(f"{path}.affinity.nodeAffinity", affinity["nodeAffinity"])
-    for rule in ("podAffinity", "podAntiAffinity"):
-        if affinity.get(rule):
-            causes += _pod_affinity(f"{path}.affinity.{rule}", affinity[rule])
-    causes += _spread(f"{path}.topologySpreadConstraints", list(spec.get("topologySpreadConstraints") or ()))
-    return causes + _gates(f"{path}.schedulingGates", spec.get("schedulingGates") or ())
+def affinity(path: str, rules: Object) -> list[Cause]:
+    """Affinities to nodes and pods."""
+    causes: list[Cause] = []
+    if rules.get("nodeAffinity"):
+        causes += _node_affinity(f"{path}.nodeAffinity", rules["nodeAffinity"])
+    for name in ("podAffinity", "podAntiAffinity"):
+        if rules.get(name):
+            causes += _pod_affinity(f"{path}.{name}", rules[name])
+    return causes
 
 
 def _node_affinity(path: str, rules: Object) -> list[Cause]:
@@ -111,13 +110,15 @@ def _pod_term(path: str, term: Object) -> list[Cause]:
             causes += meta.label_selector(f"{path}.{selector}", term[selector])
     for name in term.get("namespaces") or ():
         causes += all_invalid(f"{path}.namespace", name, names.dns1123_label(name))
+    causes += _label_keys(path, term)
     key = term.get("topologyKey", "")
     if not key:
         causes.append(required(f"{path}.topologyKey", "can not be empty"))
     return causes + all_invalid(f"{path}.topologyKey", key, names.qualified_name(key))
 
 
-def _spread(path: str, constraints: list[Object]) -> list[Cause]:
+def spread(path: str, constraints: list[Object]) -> list[Cause]:
+    """How pods are to be spread over a topology."""
     causes: list[Cause] = []
     for index, constraint in enumerate(constraints):
         here, when = f"{path}[{index}]", constraint.get("whenUnsatisfiable", "")
@@ -149,14 +150,37 @@ def _spread_details(path: str, constraint: Object, when: str) -> list[Cause]:
         for policy in ("nodeAffinityPolicy", "nodeTaintsPolicy")
         if constraint.get(policy) not in (None, *_POLICIES)
     ]
+    causes += _label_keys(path, constraint)
     if constraint.get("labelSelector") is not None:
         causes += meta.label_selector(f"{path}.labelSelector", constraint["labelSelector"])
     return causes
 
 
-def _gates(path: str, gates: Iterable[Object]) -> list[Cause]:
+def _label_keys(path: str, term: Object) -> list[Cause]:
+    """matchLabelKeys and mismatchLabelKeys: label names that nothing else selects by."""
+    selector, causes = term.get("labelSelector"), list[Cause]()
+    match, mismatch = term.get("matchLabelKeys") or [], term.get("mismatchLabelKeys") or []
+    for field, keys in (("matchLabelKeys", match), ("mismatchLabelKeys", mismatch)):
+        if keys and selector is None:
+            causes.append(forbidden(f"{path}.{field}", "must not be specified when labelSelector is not set"))
+            continue
+        for index, key in enumerate(keys):
+            causes += all_invalid(f"{path}.{field}[{index}]", key, names.qualified_name(key))
+    seen = set((selector or {}).get("matchLabels") or ())
+    for expression in (selector or {}).get("matchExpressions") or ():
+        key = expression.get("key", "")
+        if key in match and key in seen:
+            index = len(match) - 1 - match[::-1].index(key)
+            causes.append(invalid(f"{path}[{index}]", key, "exists in both matchLabelKeys and labelSelector"))
+        seen.add(key)
+    detail = "exists in both matchLabelKeys and mismatchLabelKeys"
+    return causes + [invalid(f"{path}.matchLabelKeys[{i}]", k, detail) for i, k in enumerate(match) if k in mismatch]
+
+
+def gates(path: str, wanted: Iterable[Object]) -> list[Cause]:
+    """What has to be taken away before a pod is scheduled."""
     causes, seen = list[Cause](), set[str]()
-    for index, gate in enumerate(gates):
+    for index, gate in enumerate(wanted):
         name = gate.get("name", "")
         causes += all_invalid(f"{path}[{index}]", name, names.qualified_name(name))
         if name in seen:
