@@ -31,6 +31,7 @@ class ApiError(LabctlError):
         self.code = code
         self.reason = reason
         self.details = details
+        self.warnings: tuple[str, ...] = ()  # what was said of the request before it failed
 
     def status(self) -> Object:
         """The v1 Status object."""

@@ -48,7 +48,7 @@ def failure(error: ApiError, warnings: Iterable[str] = ()) -> Response:
     """A Status with its HTTP code; a kubelet's refusal as the kubelet words it."""
     if isinstance(error, KubeletError):
         return PlainTextResponse(error.message, error.code)
-    response = answer(error.status(), code=error.code, warnings=warnings)
+    response = answer(error.status(), code=error.code, warnings=[*warnings, *error.warnings])
     if error.code == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="kubernetes-master"'
     if error.details and error.details.get("retryAfterSeconds"):

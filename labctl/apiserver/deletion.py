@@ -11,7 +11,7 @@ from dataclasses import replace
 from labctl.api import kinds, status
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object, key_of
-from labctl.api.times import format_time
+from labctl.api.times import format_time, to_unix
 from labctl.apiserver import admission, strategies
 from labctl.apiserver.options import DeleteOptions, WriteOptions
 from labctl.apiserver.registry import Registry, as_new
@@ -31,6 +31,12 @@ def delete(registry: Registry, kind: Kind, namespace: str, name: str, options: D
     _set_finalizers(kind, new, options)
     waits = bool(new["metadata"].get("finalizers")) or grace_s > 0 or kind is kinds.NAMESPACE
     if not waits:
+        if strategies.is_graceful(kind):
+            _mark(registry, kind, new, grace_s)
+            if options.dry_run:
+                return new
+            if new != old:
+                registry.put(kind, new)  # watchers are told that it goes before it is gone
         last = registry.remove(kind, namespace, name, dry_run=options.dry_run)
         return last if strategies.returns_deleted(kind) else success(kind, last)
     if _already_deleting(kind, old, grace_s) and new == old:
@@ -101,6 +107,11 @@ def _mark(registry: Registry, kind: Kind, obj: Object, grace_s: int) -> None:
     """Set deletionTimestamp and what goes with it; a second deletion can only shorten the grace period."""
     metadata = obj["metadata"]
     if _already_deleting(kind, obj, grace_s):
+        return
+    if marked := metadata.get("deletionTimestamp"):
+        began = to_unix(marked) - metadata.get("deletionGracePeriodSeconds", 0)
+        metadata["deletionTimestamp"] = format_time(began + grace_s)
+        metadata["deletionGracePeriodSeconds"] = grace_s
         return
     metadata["deletionTimestamp"] = format_time(registry.clock() + grace_s)
     metadata["deletionGracePeriodSeconds"] = grace_s

@@ -267,6 +267,16 @@ async def _write(context: Context, request: Request, user: User, path: ResourceP
         verb=verb,
         is_apply=verb == "patch" and _media_type(request) == APPLY,
     )
+    try:
+        return await _written(context, request, user, path, verb, options)
+    except status.ApiError as error:
+        error.warnings = tuple(options.warnings)
+        raise
+
+
+async def _written(
+    context: Context, request: Request, user: User, path: ResourcePath, verb: str, options: WriteOptions
+) -> Response:
     registry, kind = context.registry, path.kind
     if verb == "patch":
         obj, is_new = await _patch(context, request, user, path, options)

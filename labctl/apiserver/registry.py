@@ -73,7 +73,7 @@ class Registry:
         defaults.apply_defaults(kind, obj)  # before preparing: they belong to whoever creates the object
         now = format_time(self.clock())
         owners = sent if applied else ownership.recorded(kind, ownership.empty(kind), obj, sent, options, now=now)
-        strategies.prepare_for_create(kind, obj)
+        strategies.prepare_for_create(kind, obj, now=now)
         if kind.namespaced:
             admission.check_namespace(self.store, kind, namespace, obj["metadata"].get("name", ""))
         self._name(kind, obj)
@@ -196,13 +196,20 @@ class Registry:
         if old is not None and _is_over(kind, new):
             return self._finish_deletion(kind, new)
         try:
-            written = self.store.put(_resource(kind), new)
-        except (Conflict, WriteFailed) as error:
+            written = self.put(kind, new)
+        except status.ApiError:
             taken.give_back()
-            raise status.internal(str(error)) from error
+            raise
         if kind is kinds.SERVICE and old is not None:
             self.services.forget(old, new)
         return written
+
+    def put(self, kind: Kind, obj: Object) -> Object:
+        """Store an object as it is. Raises ApiError 500."""
+        try:
+            return self.store.put(_resource(kind), obj)
+        except (Conflict, WriteFailed) as error:
+            raise status.internal(str(error)) from error
 
     def _finish_deletion(self, kind: Kind, new: Object) -> Object:
         """The last finalizer of a deleted object is gone: so is the object."""

@@ -17,7 +17,15 @@ _ALWAYS_KEPT = ("creationTimestamp", "generation")
 _KEPT_WHEN_MISSING = ("uid", "deletionGracePeriodSeconds")
 _GRACEFUL = (kinds.POD,)
 _ORPHANS = (kinds.REPLICATION_CONTROLLER,)
-_RETURNS_DELETED = (kinds.POD, kinds.SERVICE, kinds.SERVICE_ACCOUNT, kinds.RESOURCE_QUOTA, kinds.NAMESPACE)
+_RETURNS_DELETED = (
+    kinds.POD,
+    kinds.SERVICE,
+    kinds.SERVICE_ACCOUNT,
+    kinds.RESOURCE_QUOTA,
+    kinds.NAMESPACE,
+    kinds.POD_TEMPLATE,
+    kinds.STORAGE_CLASS,
+)
 
 # What counts as a change of generation: the spec, or for kinds without one everything but metadata.
 _COUNTED_WITHOUT_SPEC = (kinds.ENDPOINT_SLICE, kinds.PRIORITY_CLASS, kinds.POD_TEMPLATE)
@@ -33,9 +41,9 @@ _COUNTED = (
 )
 
 
-def prepare_for_create(kind: Kind, obj: Object) -> None:
+def prepare_for_create(kind: Kind, obj: Object, *, now: str | None = None) -> None:
     """Drop what a client cannot create and set what a new object has, in place."""
-    defaults.prepare_for_create(kind, obj)
+    defaults.prepare_for_create(kind, obj, now=now)
     gated.drop(kind, obj)
     if kind is kinds.SERVICE:
         service_fields.normalise_cluster_ips(obj, None)

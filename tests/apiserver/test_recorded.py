@@ -51,8 +51,10 @@ def _expected(exchange: dict[str, Any]) -> dict[str, Any]:
 
 
 def _without_own_words(answer: dict[str, Any]) -> dict[str, Any]:
-    """Without the Warnings of what labctl only stores, which Kubernetes has no reason to give."""
-    warnings = [w for w in answer.pop("warnings", ()) if not w.startswith("labctl stores ")]
+    """Without the Warnings of what labctl only stores or lacks, which Kubernetes has no reason to give."""
+    warnings = [
+        w for w in answer.pop("warnings", ()) if not w.startswith("labctl stores ") and ": labctl has no " not in w
+    ]
     return answer | ({"warnings": warnings} if warnings else {})
 
 

@@ -30,7 +30,6 @@ _GATED = {
     "reason": "SchedulingGated",
     "message": "Scheduling is blocked due to non-empty scheduling gates",
     "lastProbeTime": None,
-    "lastTransitionTime": None,
 }
 # Kinds whose status clients cannot create; Pod and Namespace have rules of their own.
 _EMPTY_STATUS = {
@@ -47,14 +46,14 @@ _EMPTY_STATUS = {
 }
 
 
-def prepare_for_create(kind: Kind, obj: Object) -> None:
+def prepare_for_create(kind: Kind, obj: Object, *, now: str | None = None) -> None:
     """Set what a new object of the kind has, in place."""
     if kind in _COUNTED:
         obj.setdefault("metadata", {})["generation"] = 1
     if kind is kinds.POD:
         obj["status"] = {"phase": "Pending", "qosClass": qos_class(obj)}
         if (obj.get("spec") or {}).get("schedulingGates"):
-            obj["status"]["conditions"] = [dict(_GATED)]
+            obj["status"]["conditions"] = [{**_GATED, "lastTransitionTime": now}]
     elif kind in _EMPTY_STATUS:
         obj["status"] = schema.zero(schema.lookup(kind).fields["status"].type)
     elif kind is kinds.NAMESPACE:

@@ -94,7 +94,7 @@ _UPDATE: dict[Kind, UpdateCheck] = {
     kinds.EVENTS_EVENT: events.validate_new_update,
 }
 # Kinds of which only the change is looked at when they are updated.
-_CHANGE_ONLY = (kinds.SERVICE_CIDR, kinds.STORAGE_CLASS, kinds.PRIORITY_CLASS, kinds.NAMESPACE, kinds.EVENTS_EVENT)
+_CHANGE_ONLY = (kinds.SERVICE_CIDR, kinds.PRIORITY_CLASS, kinds.NAMESPACE, kinds.EVENTS_EVENT)
 
 
 _STATUS: dict[Kind, UpdateCheck] = {
@@ -105,6 +105,8 @@ _STATUS: dict[Kind, UpdateCheck] = {
 _EPHEMERAL = "ephemeralcontainers"
 # Kinds whose objects are looked at before the change is; it shows in the order of causes.
 _CHANGE_LAST = (
+    kinds.STORAGE_CLASS,
+    kinds.IP_ADDRESS,
     kinds.POD,
     kinds.DEPLOYMENT,
     kinds.REPLICA_SET,

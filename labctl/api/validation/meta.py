@@ -27,6 +27,7 @@ _NAMED_ONCE = (
     kinds.DEPLOYMENT,
     kinds.REPLICA_SET,
     kinds.REPLICATION_CONTROLLER,
+    kinds.SERVICE_CIDR,
 )
 _RBAC_GROUP = "rbac.authorization.k8s.io"
 

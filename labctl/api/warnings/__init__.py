@@ -8,6 +8,8 @@ Objects are valid and defaulted. Humans seldom update Pods by hand, so Kubernete
 
 from __future__ import annotations
 
+import base64
+
 from labctl.api import kinds, names
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object
@@ -15,6 +17,8 @@ from labctl.api.warnings import pods, services
 
 _WITH_TEMPLATE = (kinds.DEPLOYMENT, kinds.REPLICA_SET, kinds.REPLICATION_CONTROLLER)
 _TEMPLATE = "spec.template"
+_TLS = "kubernetes.io/tls"
+_PEM = b"-----BEGIN "
 _INGRESS_CLASS = "kubernetes.io/ingress.class"
 
 
@@ -41,8 +45,18 @@ def of_changed(kind: Kind, new: Object, old: Object) -> list[str]:
 def _of_any(kind: Kind, obj: Object) -> list[str]:
     if kind is kinds.SERVICE:
         return services.of(obj)
+    if kind is kinds.SECRET and obj.get("type") == _TLS:
+        return _certificates(obj.get("data") or {})
     if kind is kinds.ENDPOINT_SLICE and obj.get("addressType") == "FQDN":
         return ["spec.addressType: FQDN endpoints are deprecated"]
+    return []
+
+
+def _certificates(data: Object) -> list[str]:
+    """The first thing that a TLS server would stumble over (tls.X509KeyPair), as far as PEM goes."""
+    for name, what in (("tls.crt", "certificate"), ("tls.key", "key")):
+        if _PEM not in base64.b64decode(data.get(name, "")):
+            return [f"tls: failed to find any PEM data in {what} input"]
     return []
 
 
