@@ -96,6 +96,7 @@ class Registry:
         obj["metadata"]["uid"] = str(uuid.uuid4())
         obj["metadata"]["creationTimestamp"] = now
         _set_owners(obj, owners)
+        _forget_empty_lists(obj)
         _warn_inert(kind, options)
         return self.write(kind, conversion.to_storage(kind, obj), None, options, taken)
 
@@ -141,6 +142,7 @@ class Registry:
             options.warnings += warnings.of_changed(kind, new, old)
         taken = self.services.allocate(new, old) if kind is kinds.SERVICE and not subresource else Taken()
         _set_owners(new, owners)
+        _forget_empty_lists(new)
         if _same(new, old):
             taken.give_back()
             return stored
@@ -282,6 +284,19 @@ def _set_owners(obj: Object, entries: managed_fields.Entries | None) -> None:
 def _without_bookkeeping(obj: Object) -> Object:
     metadata = {k: v for k, v in obj["metadata"].items() if k not in ("managedFields", "resourceVersion", "generation")}
     return {**obj, "metadata": metadata}
+
+
+def _forget_empty_lists(value: object) -> None:
+    """Empty lists that are written though empty become null, in place: Kubernetes' store, in protobuf, has no such."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        if isinstance(item, dict):
+            _forget_empty_lists(item)
+        elif isinstance(item, list):
+            if item:
+                _forget_empty_lists(item)
+            elif isinstance(value, dict):
+                value[key] = None
 
 
 def _is_over(kind: Kind, obj: Object) -> bool:

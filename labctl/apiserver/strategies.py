@@ -151,8 +151,12 @@ def _keep(new: Object, old: Object, name: str) -> None:
 def _asks_for_something_else(kind: Kind, new: Object, old: Object) -> bool:
     if kind is kinds.DEPLOYMENT and new["metadata"].get("annotations") != old["metadata"].get("annotations"):
         return True  # Deployments count their annotations too: pkg/registry/apps/deployment/strategy.go
+    after, before = (o["metadata"].get("labels") or {} for o in (new, old))
+    if kind is kinds.ENDPOINT_SLICE and after != before:
+        return True  # and slices their labels: pkg/registry/discovery/endpointslice/strategy.go
     if kind in _COUNTED:
         return new.get("spec") != old.get("spec")
     if kind in _COUNTED_WITHOUT_SPEC:
-        return {k: v for k, v in new.items() if k != "metadata"} != {k: v for k, v in old.items() if k != "metadata"}
+        after, before = ({k: v for k, v in o.items() if k != "metadata" and v} for o in (new, old))
+        return bool(after != before)
     return False

@@ -69,10 +69,27 @@ def _map(struct: StructSchema | None, target: Object, patch: Object) -> Object:
         if name in patch and patch[name] is None:
             result.pop(name, None)
             continue
-        value = _value(field, result.get(name), patch.get(name), order=orders.get(name), removal=removals.get(name))
+        if name in patch and name not in orders and not _alike(result.get(name), patch[name]):
+            value = _added(patch[name])
+        else:
+            value = _value(field, result.get(name), patch.get(name), order=orders.get(name), removal=removals.get(name))
         if value is not None:
             result[name] = value
     return result
+
+
+def _alike(present: Any, patch: Any) -> bool:
+    return any(isinstance(present, kind) and isinstance(patch, kind) for kind in (dict, list))
+
+
+def _added(patch: Any) -> Any:
+    """What a patch brings where there is nothing like it: no merge key is asked for; None where it only directs."""
+    if isinstance(patch, dict):
+        inner = {k: _added(v) for k, v in patch.items() if v is not None and not k.startswith("$")}
+        return None if PATCH in patch else {k: v for k, v in inner.items() if v is not None}
+    if isinstance(patch, list):
+        return [added for item in patch if (added := _added(item)) is not None]
+    return patch
 
 
 def _retain(target: Object, patch: Object) -> Object:
