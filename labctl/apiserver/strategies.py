@@ -11,7 +11,7 @@ from collections.abc import Callable
 from labctl.api import defaults, kinds
 from labctl.api.kinds import Kind
 from labctl.api.objects import Object
-from labctl.apiserver import gated, service_fields
+from labctl.apiserver import gated, label_keys, service_fields
 
 _ALWAYS_KEPT = ("creationTimestamp", "generation")
 _KEPT_WHEN_MISSING = ("uid", "deletionGracePeriodSeconds")
@@ -45,6 +45,8 @@ def prepare_for_create(kind: Kind, obj: Object, *, now: str | None = None) -> No
     """Drop what a client cannot create and set what a new object has, in place."""
     defaults.prepare_for_create(kind, obj, now=now)
     gated.drop(kind, obj)
+    if kind is kinds.POD:
+        label_keys.apply(obj)
     if kind is kinds.SERVICE:
         service_fields.normalise_cluster_ips(obj, None)
         service_fields.drop_type_dependent(obj, None)

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from labctl.api.objects import Object
-from labctl.api.selectors import LabelSelector, Requirement, from_object
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +31,3 @@ def topology(node: Object, key: str) -> str | None:
     """The domain that a node belongs to under a topology key; None when it has no such label."""
     value: str | None = (node["metadata"].get("labels") or {}).get(key)
     return value
-
-
-def selector_of(term: Object, pod: Object) -> LabelSelector:
-    """A term's labelSelector, narrowed by the pod's own values of its matchLabelKeys and mismatchLabelKeys."""
-    base = from_object(term.get("labelSelector"))
-    if base.nothing:
-        return base
-    own = pod["metadata"].get("labels") or {}
-    same = [Requirement(k, "in", (own[k],)) for k in term.get("matchLabelKeys") or () if k in own]
-    other = [Requirement(k, "notin", (own[k],)) for k in term.get("mismatchLabelKeys") or () if k in own]
-    return LabelSelector((*base.requirements, *same, *other))

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from labctl.api.objects import Object
 from labctl.api.selectors import from_object
-from labctl.controllers.cluster import Cluster, selector_of, topology
+from labctl.controllers.cluster import Cluster, topology
 
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
@@ -82,9 +82,9 @@ def _selects_all(terms: Iterable[Object], owner: Object, other: Object, cluster:
 
 def _selects(term: Object, owner: Object, other: Object, cluster: Cluster) -> bool:
     """Whether the owner's term is about the other pod."""
-    return _covers(term, owner, other["metadata"]["namespace"], cluster) and selector_of(term, owner).matches(
-        other["metadata"].get("labels")
-    )
+    return _covers(term, owner, other["metadata"]["namespace"], cluster) and from_object(
+        term.get("labelSelector")
+    ).matches(other["metadata"].get("labels"))
 
 
 def _covers(term: Object, owner: Object, namespace: str, cluster: Cluster) -> bool:

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from labctl.api.objects import Object
+from labctl.api.selectors import from_object
 from labctl.controllers import node_affinity
-from labctl.controllers.cluster import Cluster, selector_of, topology
+from labctl.controllers.cluster import Cluster, topology
 
 UNEVEN = "node(s) didn't match pod topology spread constraints"
 NO_LABEL = f"{UNEVEN} (missing required label)"
@@ -45,7 +46,7 @@ def _constraints(pod: Object) -> Iterable[Object]:
 
 def _skew(pod: Object, constraint: Object, counts: Counter[str], domain: str) -> int:
     """How far ahead of the emptiest domain this one would be with the pod."""
-    is_counted = selector_of(constraint, pod).matches(pod["metadata"].get("labels"))
+    is_counted = from_object(constraint.get("labelSelector")).matches(pod["metadata"].get("labels"))
     least = 0 if len(counts) < (constraint.get("minDomains") or 1) else min(counts.values(), default=0)
     return counts[domain] + is_counted - least
 
@@ -54,7 +55,7 @@ def _counts(
     pod: Object, constraint: Object, together: list[Object], cluster: Cluster, tolerates: Tolerates
 ) -> Counter[str]:
     """Matching pods of the pod's namespace in each domain of the nodes that count, empty domains included."""
-    selector, namespace = selector_of(constraint, pod), pod["metadata"]["namespace"]
+    selector, namespace = from_object(constraint.get("labelSelector")), pod["metadata"]["namespace"]
     counts: Counter[str] = Counter()
     for node in cluster.nodes:
         domain = topology(node, constraint["topologyKey"])

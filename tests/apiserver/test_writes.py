@@ -238,6 +238,22 @@ async def test_new_pod_has_what_admission_gives(api: Client) -> None:
     assert made["spec"]["priority"] == 0
 
 
+async def test_label_keys_of_a_pod_narrow_its_selectors(api: Client) -> None:
+    keys = {"matchLabelKeys": ["app", "not-there"], "mismatchLabelKeys": ["tenant"]}
+    term = {"topologyKey": "zone", "labelSelector": {"matchLabels": {"a": "b"}}, **keys}
+    rules = {"requiredDuringSchedulingIgnoredDuringExecution": [term]}
+    body = pod("a", affinity={"podAntiAffinity": rules})
+    body["metadata"]["labels"] = {"app": "web", "tenant": "us"}
+    made = (await api.post(f"{DEFAULT}/pods", body)).json["spec"]["affinity"]["podAntiAffinity"]
+    assert made["requiredDuringSchedulingIgnoredDuringExecution"][0]["labelSelector"] == {
+        "matchLabels": {"a": "b"},
+        "matchExpressions": [
+            {"key": "app", "operator": "In", "values": ["web"]},
+            {"key": "tenant", "operator": "NotIn", "values": ["us"]},
+        ],
+    }
+
+
 async def test_a_pod_of_a_runtime_class_is_refused(api: Client) -> None:
     answer = await api.post(f"{DEFAULT}/pods", pod("p", runtimeClassName="gvisor"))
     assert (answer.code, answer.message) == (

@@ -87,7 +87,6 @@ def affine(rule: str, *terms: Object, **more: Any) -> Object:
         ({**BESIDE_WEB, "namespaces": ["other"]}, [False, False, True]),
         ({**BESIDE_WEB, "namespaceSelector": {}}, [True, True, True]),
         ({**BESIDE_WEB, "namespaceSelector": {"matchLabels": {"team": "x"}}}, [False, False, True]),
-        ({**BESIDE_WEB, "mismatchLabelKeys": ["app"]}, [False, False, False]),
     ],
 )
 def test_pod_affinity_wants_the_selected_pods_in_its_domain(term: Object, fitting: list[bool]) -> None:

@@ -27,6 +27,9 @@ _POLICIES = ("Cluster", "Local")
 _FAMILIES = ("IPv4", "IPv6")
 _FAMILY_POLICIES = ("PreferDualStack", "RequireDualStack", "SingleStack")
 _MAX_AFFINITY_S = 86400
+_RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges"
+_MODE = "service.kubernetes.io/topology-mode"
+_HINTS = "service.kubernetes.io/topology-aware-hints"
 _DISTRIBUTIONS = ("PreferClose", "PreferSameZone", "PreferSameNode")
 
 
@@ -34,7 +37,8 @@ def validate(service: Object) -> list[Cause]:
     """Everything that can be wrong with a Service by itself."""
     spec = service["spec"]
     kind, headless = spec.get("type", ""), spec.get("clusterIP") == "None"
-    causes: list[Cause] = []
+    notes = service["metadata"].get("annotations") or {}
+    causes = _topology(notes)
     if not spec.get("ports") and not headless and kind != "ExternalName":
         causes.append(required("spec.ports"))
     causes += _by_type(spec, headless=headless)
@@ -48,7 +52,7 @@ def validate(service: Object) -> list[Cause]:
     if kind not in _TYPES:
         causes.append(unsupported("spec.type", kind, _TYPES))
     causes += _node_ports(spec)
-    causes += _load_balancer(spec)
+    causes += _load_balancer(spec, notes)
     return causes + _policies(spec)
 
 
@@ -102,6 +106,15 @@ def _is_headless(spec: Object) -> bool:
 
 def _needs_health_check(spec: Object) -> bool:
     return spec.get("type") == "LoadBalancer" and spec.get("externalTrafficPolicy") == "Local"
+
+
+def _topology(notes: Object) -> list[Cause]:
+    mode, hints = notes.get(_MODE), notes.get(_HINTS)
+    if mode is None or hints is None or mode == hints:
+        return []
+    return [
+        invalid(f"metadata.annotations[{_MODE}]", mode, f"must match annotations[{_HINTS}] when both are specified")
+    ]
 
 
 def _by_type(spec: Object, *, headless: bool) -> list[Cause]:
@@ -267,7 +280,7 @@ def _external_ips(spec: Object) -> list[Cause]:
     return causes
 
 
-def _load_balancer(spec: Object) -> list[Cause]:
+def _load_balancer(spec: Object, notes: Object) -> list[Cause]:
     causes: list[Cause] = []
     is_lb, only = spec.get("type") == "LoadBalancer", "may only be used when `type` is 'LoadBalancer'"
     ranges, path = spec.get("loadBalancerSourceRanges") or [], "spec.LoadBalancerSourceRanges"  # Kubernetes' spelling
@@ -275,6 +288,11 @@ def _load_balancer(spec: Object) -> list[Cause]:
         causes.append(forbidden(path, only))
     for index, cidr in enumerate(ranges):
         causes += all_invalid(f"{path}[{index}]", cidr.strip(), cidr_complaints(cidr.strip()))
+    if not ranges and (noted := notes.get(_RANGES)) is not None:
+        if not is_lb:
+            causes.append(forbidden(f"metadata.annotations[{_RANGES}]", only))
+        for cidr in (c.strip() for c in noted.split(",") if noted.strip()):
+            causes += all_invalid(f"metadata.annotations[{_RANGES}]", cidr, cidr_complaints(cidr))
     if spec.get("allocateLoadBalancerNodePorts") is not None and not is_lb:
         causes.append(forbidden("spec.allocateLoadBalancerNodePorts", only))
     if is_lb and "allocateLoadBalancerNodePorts" not in spec:

@@ -9,7 +9,7 @@ import orjson
 from labctl.api import names
 from labctl.api.objects import Object
 from labctl.api.status import Cause
-from labctl.api.validation.causes import all_invalid, forbidden, invalid, required
+from labctl.api.validation.causes import all_invalid, forbidden, invalid, required, too_long
 
 _MAX_BYTES = 1024 * 1024
 
@@ -25,7 +25,7 @@ def validate_data(obj: Object) -> list[Cause]:
             if field == "binaryData" and key in (obj.get("data") or {}):
                 causes.append(invalid(f"data[{key}]", key, "duplicate of key present in binaryData"))
     if size > _MAX_BYTES:
-        causes.append(Cause("FieldValueTooLong", f"Too long: may not be more than {_MAX_BYTES} bytes", ""))
+        causes.append(too_long("data" if obj.get("kind") == "Secret" else "[]", _MAX_BYTES))  # how an empty path reads
     return causes
 
 

@@ -21,7 +21,7 @@ def template(path: str, wanted: Object) -> list[Cause]:
     causes = meta.annotation_keys(f"{path}.metadata.annotations", metadata.get("annotations") or {})
     causes += meta.labels(f"{path}.metadata.labels", metadata.get("labels") or {})
     causes += [
-        forbidden(f"{path}.metadata.{name}", "cannot be set")
+        forbidden(f"{path}.metadata.{'uID' if name == 'uid' else name}", "cannot be set")  # as Go's name becomes one
         for name, value in metadata.items()
         if name not in _ALLOWED_METADATA and value
     ]

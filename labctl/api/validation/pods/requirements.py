@@ -46,7 +46,7 @@ def pod(path: str, scope: Scope) -> list[Cause]:
 def _pod_name(path: str, name: str) -> list[Cause]:
     if wrong := resources.resource_name(path, name):
         return wrong
-    return [] if name in _OF_PODS or name.startswith(_PAGES) else [unsupported(path, name, _OF_PODS)]
+    return [] if name in _OF_PODS or name.startswith(_PAGES) else [unsupported(path, name, (*_OF_PODS, _PAGES))]
 
 
 def _amounts(path: str, wanted: Object, name_check: NameCheck) -> list[Cause]:

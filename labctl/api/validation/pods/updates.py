@@ -149,7 +149,7 @@ def validate_ephemeral(new: Object, old: Object) -> list[Cause]:
     """Ephemeral containers are only ever added."""
     path, causes = "spec.ephemeralContainers", _annotations(new, old)
     if pod_annotations.MIRROR in (old["metadata"].get("annotations") or {}):
-        return [forbidden("", "static pods do not support ephemeral containers")]
+        return [forbidden("[]", "static pods do not support ephemeral containers")]
     present = {c.get("name"): c for c in new["spec"].get("ephemeralContainers") or ()}
     for known in old["spec"].get("ephemeralContainers") or ():
         name = known["name"]
