@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 from labctl.api import names
 from labctl.api.objects import Object
 from labctl.api.status import Cause
@@ -42,12 +44,20 @@ def _ranges(ranges: list[str]) -> list[Cause]:
     if not ranges:
         return [required(path, "at least one CIDR required")]
     if len(ranges) > 2:
-        return [invalid(path, ranges, "may only hold up to 2 values")]
-    causes = [c for i, text in enumerate(ranges) for c in all_invalid(f"{path}[{i}]", text, cidr_complaints(text))]
+        return [invalid(path, {"CIDRs": ranges}, "may only hold up to 2 values")]
+    causes = [c for i, text in enumerate(ranges) for c in all_invalid(f"{path}[{i}]", text, _range(text))]
     if len(ranges) > 1 and not causes and (":" in ranges[0]) == (":" in ranges[1]):
         detail = "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64"
         causes.append(invalid(path, ranges, detail))
     return causes
+
+
+def _range(text: str) -> list[str]:
+    """A range in the one way of writing it that counts."""
+    if complaints := cidr_complaints(text):
+        return complaints
+    canonical = str(ipaddress.ip_network(text))
+    return [] if text == canonical else [f'must be in canonical form ("{canonical}")']
 
 
 def validate_cidr_update(new: Object, old: Object) -> list[Cause]:
