@@ -31,6 +31,7 @@ class ApiError(LabctlError):
         self.code = code
         self.reason = reason
         self.details = details
+        self.list_metadata: Object = {}  # ListMeta of the Status: how a list that has expired can go on
         self.warnings: tuple[str, ...] = ()  # what was said of the request before it failed
 
     def status(self) -> Object:
@@ -38,7 +39,7 @@ class ApiError(LabctlError):
         status: Object = {
             "kind": "Status",
             "apiVersion": "v1",
-            "metadata": {},
+            "metadata": self.list_metadata,
             "status": "Failure",
             "message": self.message,
             "reason": self.reason,

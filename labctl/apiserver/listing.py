@@ -139,7 +139,7 @@ def _expired(registry: Registry, options: ListOptions) -> status.ApiError:
         return status.gone("The resourceVersion for the provided list is too old.")
     _, after = _decode(options.continue_token)
     error = status.gone(_EXPIRED)
-    error.details = {"continue": _encode(registry.store.revision, after)}
+    error.list_metadata = {"continue": _encode(registry.store.revision, after)}
     return error
 
 
