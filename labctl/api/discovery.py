@@ -214,5 +214,6 @@ def root_paths() -> Object:
     for group, versions in group_versions().items():
         if group:
             paths += [f"/apis/{group}", *(f"/apis/{group}/{v}" for v in versions)]
-    fixed = ["/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
+    issuer = ["/.well-known/openid-configuration", "/openid/v1/jwks"]
+    fixed = [*issuer, "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"]
     return {"paths": sorted([*paths, *fixed])}

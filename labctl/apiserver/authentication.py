@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import base64
 import hmac
 import time
 import uuid
 from collections.abc import Callable, Collection, Mapping
+from functools import lru_cache
 
 import orjson
 
 from labctl.api import kinds, status
 from labctl.api.objects import Object, ObjectKey
 from labctl.apiserver.options import ANONYMOUS, MASTERS, User
+from labctl.apiserver.token_keys import SigningKey, b64, unb64
 from labctl.config import Credentials
 from labctl.store.store import Store
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 _AUTHENTICATED = "system:authenticated"
+_KNOWN_TOKENS = 1024
 _BOUND = {"pod": kinds.POD, "secret": kinds.SECRET, "node": kinds.NODE}  # the first one found counts
 
 
@@ -28,7 +30,8 @@ class Authenticator:
         self._credentials = credentials
         self._store = store
         self._clock = clock
-        self._key: bytes = credentials.service_account_key.encode() or b"labctl"
+        self.key = SigningKey(credentials.service_account_key)
+        self._claims = lru_cache(maxsize=_KNOWN_TOKENS)(self._read)
 
     def user(self, authorization: str) -> User:
         """The user of an Authorization header; anonymous without one. Raises ApiError 401."""
@@ -68,20 +71,21 @@ class Authenticator:
             "sub": f"system:serviceaccount:{namespace}:{name}",
             "kubernetes.io": private | dict(bound or {}),
         }
-        body = _encode({"alg": "HS256", "typ": "JWT"}) + "." + _encode(claims)
-        return f"{body}.{self._signature(body)}", now + seconds
+        body = f"{_encode(self.key.header)}.{_encode(claims)}"
+        return f"{body}.{self.key.sign(body)}", now + seconds
 
     def audiences_of(self, token: str) -> list[str]:
         """Whom a ServiceAccount's token is for; the other tokens are for the API server."""
         claims = self._claims(token)
         return [ISSUER] if claims is None else list(claims["aud"])
 
-    def _claims(self, token: str) -> Object | None:
+    def _read(self, token: str) -> Object | None:
         """What a token that was signed here says; None for any other."""
         body, _, signature = token.rpartition(".")
-        if not body or not hmac.compare_digest(signature.encode(), self._signature(body).encode()):
+        if body.count(".") != 1 or not self.key.verifies(body, signature):
             return None
-        return _decode(body.partition(".")[2])
+        claims: Object = orjson.loads(unb64(body.partition(".")[2]))
+        return claims
 
     def _service_account(self, token: str, audiences: Collection[str]) -> User:
         claims = self._claims(token)
@@ -107,9 +111,6 @@ class Authenticator:
         found = self._store.get(kind.group_resource, key)
         return found is not None and found["metadata"]["uid"] == reference["uid"]
 
-    def _signature(self, body: str) -> str:
-        return _b64(hmac.digest(self._key, body.encode(), "sha256"))
-
 
 def _extra(claims: Object) -> dict[str, tuple[str, ...]]:
     """What is known of a token beyond its account, as TokenReviews and impersonation show it."""
@@ -125,14 +126,5 @@ def _unauthorized() -> status.ApiError:
     return status.ApiError(401, "Unauthorized", "Unauthorized")
 
 
-def _b64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode().rstrip("=")
-
-
 def _encode(data: Object) -> str:
-    return _b64(orjson.dumps(data))
-
-
-def _decode(text: str) -> Object:
-    data: Object = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    return data
+    return b64(orjson.dumps(data))

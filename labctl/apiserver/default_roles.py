@@ -20,6 +20,8 @@ _APPS = [
 _DOCUMENTS = ["/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*", "/readyz"]
 _PUBLIC = ["/healthz", "/livez", "/readyz", "/version", "/version/"]
 
+_ISSUER = [f"{url}{end}" for url in ("/.well-known/openid-configuration", "/openid/v1/jwks") for end in ("", "/")]
+
 
 def _rule(groups: str, resources: str, verbs: list[str]) -> Object:
     """A rule for resources of groups, both separated by blanks; `core` is the group without a name."""
@@ -80,12 +82,14 @@ _ROLES = {
     "system:basic-user": _BASIC,
     "system:discovery": [_urls([*_DOCUMENTS, "/version", "/version/"])],
     "system:public-info-viewer": [_urls(_PUBLIC)],
+    "system:service-account-issuer-discovery": [_urls(_ISSUER)],
 }
 _BINDINGS = {
     "cluster-admin": ["system:masters"],
     "system:basic-user": ["system:authenticated"],
     "system:discovery": ["system:authenticated"],
     "system:public-info-viewer": ["system:authenticated", "system:unauthenticated"],
+    "system:service-account-issuer-discovery": ["system:serviceaccounts"],
 }
 
 

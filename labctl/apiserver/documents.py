@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import orjson
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from labctl.api import discovery, kinds, openapi, status
+from labctl.api.objects import Object
 from labctl.apiserver import answers
+from labctl.apiserver.authentication import ISSUER
 from labctl.apiserver.context import Context
 
 _CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _HEALTH = ("healthz", "livez", "readyz")
+_OPENID, _KEYS = "/.well-known/openid-configuration", "/openid/v1/jwks"
+# https://openid.net/specs/openid-connect-discovery-1_0.html: how others check ServiceAccount tokens
+_OPENID_CONFIGURATION = {
+    "issuer": ISSUER,
+    "jwks_uri": "",
+    "response_types_supported": ["id_token"],
+    "subject_types_supported": ["public"],
+    "id_token_signing_alg_values_supported": ["RS256"],
+}
 _DEEPEST = 3  # slashes in the path of a document
 _CHECKS = ("", "ping", "log", "etcd")
 
@@ -22,6 +34,12 @@ def respond(context: Context, request: Request, path: str) -> Response:
         raise status.ApiError(
             405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {}
         )
+    if path == _OPENID:
+        return _cached(
+            {**_OPENID_CONFIGURATION, "jwks_uri": f"https://{context.server_address}{_KEYS}"}, "application/json"
+        )
+    if path == _KEYS:
+        return _cached(context.authenticator.key.public(), "application/jwk-set+json")
     if path == "/version":
         return answers.answer(discovery.version())
     first, _, check = path.strip("/").partition("/")
@@ -54,6 +72,10 @@ def respond(context: Context, request: Request, path: str) -> Response:
     if parts[0] == "api" or (parts[0] == "apis" and len(parts) > 1 and parts[1] in kinds.group_versions()):
         raise status.ApiError(404, "NotFound", "the server could not find the requested resource", {})
     return _not_found()
+
+
+def _cached(document: Object, media_type: str) -> Response:
+    return Response(orjson.dumps(document), media_type=media_type, headers={"Cache-Control": "public, max-age=3600"})
 
 
 def _not_found() -> Response:

@@ -16,7 +16,7 @@ from labctl.apiserver.app import build
 from labctl.apiserver.server import ApiServer
 from labctl.config import Credentials, LabConfig
 
-CREDENTIALS = Credentials(admin_token="admin", node_token="node", service_account_key="key", ca_certificate="CA")
+CREDENTIALS = Credentials(admin_token="admin", node_token="node", ca_certificate="CA")
 STRATEGIC = "application/strategic-merge-patch+json"
 MERGE = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"

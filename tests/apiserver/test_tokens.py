@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from labctl.apiserver.token_keys import unb64
 from tests.apiserver.harness import DEFAULT, Client, meta, pod
 
 ACCOUNT = f"{DEFAULT}/serviceaccounts/default"
@@ -95,3 +99,20 @@ async def test_what_cannot_be_issued(local: Client, spec: Any, code: int, messag
     await local.post(f"{DEFAULT}/pods", pod("q", serviceAccountName="other"))
     answer = await request(local, **spec)
     assert (answer.code, answer.message) == (code, message)
+
+
+async def test_others_can_check_a_token(local: Client) -> None:
+    account = local.as_user(await token(local))
+    found = (await account.get("/.well-known/openid-configuration")).json
+    assert (found["issuer"], found["jwks_uri"]) == (ISSUER, "https://192.168.123.2:6443/openid/v1/jwks")
+    (key,) = (await account.get("/openid/v1/jwks")).json["keys"]
+    numbers = rsa.RSAPublicNumbers(*(int.from_bytes(unb64(key[name])) for name in ("e", "n")))
+    header, claims, signature = (await token(local, audiences=["shop"])).split(".")
+    assert json.loads(unb64(header)) == {"alg": "RS256", "kid": key["kid"]}
+    signed = f"{header}.{claims}".encode()
+    numbers.public_key().verify(unb64(signature), signed, padding.PKCS1v15(), hashes.SHA256())
+
+
+async def test_who_is_nobody_is_not_told_the_keys(local: Client) -> None:
+    assert (await local.as_user("").get("/openid/v1/jwks")).code in (401, 403)
+    assert (await local.as_user("a.b.c").get(f"{DEFAULT}/pods")).code == 401

@@ -20,7 +20,7 @@ from labctl.controllers.context import Context, wait_synced
 
 BEGIN = 1_800_000_000.0  # Unix seconds at loop time 0
 _SETTLED_S = 0.5
-CREDENTIALS = Credentials(admin_token="admin", node_token="node", service_account_key="key", ca_certificate="CA")
+CREDENTIALS = Credentials(admin_token="admin", node_token="node", ca_certificate="CA")
 
 
 class World:
