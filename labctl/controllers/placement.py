@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from labctl.api.objects import Object
-from labctl.controllers import node_affinity, pod_affinity, spreading
+from labctl.controllers import node_affinity, node_resources, pod_affinity, spreading
 from labctl.controllers.cluster import Cluster
 
 _NO_CLAIMS = "no new claims to deallocate"  # kube-scheduler's words for a pod without resource claims
@@ -22,6 +22,7 @@ class Refusal:
 
     reason: str
     is_for_good: bool = True
+    more: tuple[str, ...] = ()  # further reasons of the same filter
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,9 @@ def refusal(pod: Object, node: Object, cluster: Cluster) -> Refusal | None:
     wanted, there = host_ports(pod), cluster.pods_on(node)
     if wanted and any(mine.collides(theirs) for other in there for theirs in host_ports(other) for mine in wanted):
         return Refusal("node(s) didn't have free ports for the requested pod ports", is_for_good=False)
+    reasons, hopeless = node_resources.lacking(pod, node, there)
+    if reasons:
+        return Refusal(reasons[0], is_for_good=hopeless, more=tuple(reasons[1:]))
     if uneven := spreading.complaint(pod, node, cluster, _tolerates_all):
         return Refusal(uneven, is_for_good=uneven == spreading.NO_LABEL)
     if company := pod_affinity.complaint(pod, node, cluster):
@@ -110,7 +114,8 @@ def message(refusals: Sequence[Refusal]) -> str:
     helpless, victimless = "Preemption is not helpful for scheduling", "No preemption victims found for incoming pod"
     none = f"0/{len(refusals)} nodes are available: "
     evicting = _tally(helpless if r.is_for_good else victimless for r in refusals)
-    return f"{none}{_tally(r.reason for r in refusals)}. {_NO_CLAIMS}, preemption: {none}{evicting}."
+    why = _tally(reason for r in refusals for reason in (r.reason, *r.more))
+    return f"{none}{why}. {_NO_CLAIMS}, preemption: {none}{evicting}."
 
 
 def _tally(reasons: Iterable[str]) -> str:

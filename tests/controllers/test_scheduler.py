@@ -102,6 +102,29 @@ async def test_a_node_that_changed_is_tried_again(cluster: World) -> None:
     assert await node_of(cluster, "p") == "node-2"
 
 
+async def test_pods_wait_for_what_others_have_of_a_node(cluster: World) -> None:
+    for name in ("node-1", "node-2"):
+        node = await cluster.get(kinds.NODE, name)
+        node["status"]["allocatable"] = {"cpu": "2", "memory": "1Gi", "pods": "2"}
+        await cluster.api.update(kinds.NODE, node, subresource="status")
+    for name, cpu in (("a", "1500m"), ("b", "1"), ("c", "1"), ("d", "0.5"), ("e", "3")):
+        made = pod(name)
+        made["spec"]["containers"][0]["resources"] = {"requests": {"cpu": cpu}}
+        await cluster.create(kinds.POD, made)
+    assert [await node_of(cluster, name) for name in "abcde"] == ["node-1", "node-2", "node-2", "node-1", ""]
+    assert await cluster.events("FailedScheduling") == [
+        "0/2 nodes are available: 2 Insufficient cpu, 2 Too many pods. "
+        + PREEMPTION.format(2, "2 Preemption is not helpful for scheduling")
+    ]
+    waits = pod("f")
+    await cluster.create(kinds.POD, waits)
+    assert (await cluster.events("FailedScheduling"))[-1] == "0/2 nodes are available: 2 Too many pods. " + (
+        PREEMPTION.format(2, "2 No preemption victims found for incoming pod")
+    )
+    await cluster.delete(kinds.POD, "c", grace_period_s=0)
+    assert await node_of(cluster, "f") == "node-2"
+
+
 def test_reasons_are_counted_and_sorted() -> None:
     refusals = [Refusal("b"), Refusal("a", is_for_good=False), Refusal("b")]
     assert placement.message(refusals) == "0/3 nodes are available: 1 a, 2 b. " + PREEMPTION.format(

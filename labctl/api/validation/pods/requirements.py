@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 
-from labctl.api import names
+from labctl.api import names, requests
 from labctl.api.objects import Object
 from labctl.api.status import Cause
 from labctl.api.validation import resources
@@ -50,16 +50,16 @@ def _pod_name(path: str, name: str) -> list[Cause]:
 
 
 def _amounts(path: str, wanted: Object, name_check: NameCheck) -> list[Cause]:
-    limits, requests = wanted.get("limits") or {}, wanted.get("requests") or {}
+    limits, asked_for = wanted.get("limits") or {}, wanted.get("requests") or {}
     causes: list[Cause] = []
     for name, value in limits.items():
         here = f"{path}.limits[{name}]"
         causes += name_check(here, name) + resources.quantity(here, name, value) + _pages(here, name, value)
-    for name, value in requests.items():
+    for name, value in asked_for.items():
         here = f"{path}.requests[{name}]"
         causes += name_check(here, name) + resources.quantity(here, name, value)
         causes += _against_limit(path, name, value, limits.get(name)) + _pages(here, name, value)
-    asked = {*limits, *requests}
+    asked = {*limits, *asked_for}
     if not asked & set(_OF_PODS) and any(name.startswith(_PAGES) for name in asked):
         causes.append(forbidden(path, "HugePages require cpu or memory"))
     return causes
@@ -124,12 +124,12 @@ def _claims(path: str, claims: Iterable[Object], scope: Scope) -> list[Cause]:
 def _consistent(path: str, wanted: Object, spec: Object) -> list[Cause]:
     """What the containers ask for together fits into what the pod asks for (validatePodResourceConsistency)."""
     causes: list[Cause] = []
-    for name, total in _together(spec, "requests").items():
+    for name, total in requests.together(spec, "requests").items():
         own = (wanted.get("requests") or {}).get(name)
         if own is not None and total > resources.amount(own).amount:
             detail = f"must be greater than or equal to aggregate container requests of {_text(total, own)}"
             causes.append(invalid(f"{path}.requests[{name}]", own, detail))
-    for name, total in _together(spec, "limits").items():
+    for name, total in requests.together(spec, "limits").items():
         own = (wanted.get("limits") or {}).get(name)
         if name.startswith(_PAGES) and own is not None and total > resources.amount(own).amount:
             detail = f"must be greater than or equal to aggregate container limits of {_text(total, own)}"
@@ -141,28 +141,6 @@ def _consistent(path: str, wanted: Object, spec: Object) -> list[Cause]:
                 detail = f"must be less than or equal to pod limits of {own}"
                 causes.append(invalid(f"{path}.containers[{index}][{name}].limits", limit, detail))
     return causes
-
-
-def _together(spec: Object, side: str) -> dict[str, Decimal]:
-    """What all containers ask for at the worst moment (AggregateContainerRequests of component-helpers)."""
-    total, sidecars, before = dict[str, Decimal](), dict[str, Decimal](), dict[str, Decimal]()
-    for each in spec.get("containers") or ():
-        total = _plus(total, each, side)
-    for each in spec.get("initContainers") or ():
-        if each.get("restartPolicy") == "Always":
-            total, sidecars = _plus(total, each, side), _plus(sidecars, each, side)
-            peak = sidecars
-        else:
-            peak = _plus(sidecars, each, side)
-        before = {n: max(before.get(n, Decimal()), peak.get(n, Decimal())) for n in {*before, *peak}}
-    return {n: max(total.get(n, Decimal()), before.get(n, Decimal())) for n in {*total, *before}}
-
-
-def _plus(amounts: dict[str, Decimal], each: Object, side: str) -> dict[str, Decimal]:
-    result = dict(amounts)
-    for name, value in ((each.get("resources") or {}).get(side) or {}).items():
-        result[name] = result.get(name, Decimal()) + resources.amount(value).amount
-    return result
 
 
 def _text(total: Decimal, like: object) -> str:
