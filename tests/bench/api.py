@@ -1,7 +1,8 @@
 """The API server alone: rates, latencies, a large load, watches, memory. `python -m tests.bench.api [--services N]`.
 
-It measures `labctl apiserver` over HTTPS, and in the same run a real kube-apiserver when LABCTL_KUBE_APISERVER holds its URL
-(it must know the token `admin` as system:masters); the last column is how many times faster (or smaller) ours is.
+It measures `labctl apiserver` over HTTPS, and in the same run a real kube-apiserver when LABCTL_KUBE_APISERVER holds the path
+of its binary and LABCTL_ETCD that of etcd's; or the URL of one that runs and knows the token `admin` as system:masters. The
+last column is how many times faster (or smaller) ours is.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.bench import kube_apiserver
 from tests.bench.measure import resident_mib
 
 TOKEN = "admin"
@@ -203,9 +205,9 @@ def ours() -> Iterator[tuple[str, int, float]]:
                 process.terminate()
 
 
-def own_figures(services: int) -> list[Figure]:
-    """Our figures, with start and memory."""
-    with ours() as (url, pid, start_s):
+def figures_of(server: AbstractContextManager[tuple[str, int, float]], services: int) -> list[Figure]:
+    """The figures of a server that is started for it, with start and memory."""
+    with server as (url, pid, start_s):
         idle = resident_mib(pid)
         return [
             Figure("start", "s", start_s),
@@ -213,6 +215,15 @@ def own_figures(services: int) -> list[Figure]:
             *measure(url, services),
             Figure("memory, loaded", "MiB", resident_mib(pid)),
         ]
+
+
+def real_figures(where: str, services: int) -> list[Figure]:
+    """Those of a real kube-apiserver, by its URL or path; none without either."""
+    if not where or where.startswith("https://"):
+        return measure(where, services) if where else []
+    if not (etcd := os.environ.get("LABCTL_ETCD", "")):
+        raise SystemExit("LABCTL_KUBE_APISERVER is a path: LABCTL_ETCD has to be that of etcd")
+    return figures_of(kube_apiserver.running(where, etcd, TOKEN), services)
 
 
 def lines(figures: list[Figure], peer: dict[str, Figure]) -> Iterator[str]:
@@ -232,9 +243,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--services", type=int, default=10_000)
     services = parser.parse_args().services
-    real = os.environ.get("LABCTL_KUBE_APISERVER", "")
-    peer = {f.name: f for f in measure(real, services)} if real else {}
-    for line in lines(own_figures(services), peer):
+    peer = {f.name: f for f in real_figures(os.environ.get("LABCTL_KUBE_APISERVER", ""), services)}
+    for line in lines(figures_of(ours(), services), peer):
         print(line)
 
 
